@@ -1,0 +1,319 @@
+"""Every table of the lake: its grain, key and columns. The Spark, Arrow and Delta schemas and docs/DATA.md come from here.
+
+Types are the words of `Type`. `low` and `high` are inclusive bounds that `pipelines.check` holds each row to.
+`day` is always the partition column: in `raw` the UTC day on which a row became known, in `features` and `marts` the
+last day that was known when the row was computed (`as_of` is the day after, exclusive).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Type = Literal["string", "int32", "int64", "float64", "bool", "date", "timestamp", "strings", "floats"]
+Layer = Literal["raw", "features", "marts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `meaning` says what it holds and in which unit."""
+
+    name: str
+    type: Type
+    meaning: str
+    nullable: bool = False
+    low: float | None = None
+    high: float | None = None
+    one_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One lake table; `grain` says what one row is, `key` what makes a row unique within a day."""
+
+    name: str
+    layer: Layer
+    grain: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    max_null_rate: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Folder of the table below LAKE_URI."""
+        return f"{self.layer}/{self.name}"
+
+
+DAY = Column("day", "date", "partition: UTC day")
+USER = Column("user_id", "string", "shopper, UUID of the shop")
+PRODUCT = Column("product_id", "string", "product, UUID of the shop")
+CURRENCY = Column("currency", "string", "ISO 4217 code of every *_minor column of the row")
+CLICK_KINDS = ("view", "click", "add_to_cart", "remove_from_cart", "wishlist")
+PROMOTION_KINDS = ("display", "mailer")
+ORDER_STATUSES = ("placed", "paid", "shipped", "completed", "cancelled")
+
+# --- raw: what the shop exports, one table per export of the same name -------------------------------------------
+
+ORDERS = Table(
+    name="orders",
+    layer="raw",
+    grain="one row per order line; day = UTC day on which the order was placed",
+    key=("order_id", "line_no"),
+    columns=(
+        DAY,
+        Column("order_id", "string", "order, UUID of the shop"),
+        Column("line_no", "int32", "position in the order, from 1", low=1),
+        USER,
+        PRODUCT,
+        Column("channel", "string", "where it was sold: web, or a store such as store-330"),
+        Column("quantity", "int64", "units bought", low=1),
+        Column("list_total_minor", "int64", "line total at the regular price, minor units", low=0),
+        Column("shelf_total_minor", "int64", "line total at the price shown to everybody, minor units", low=0),
+        Column("paid_total_minor", "int64", "line total after the shopper's coupons, minor units", low=0),
+        CURRENCY,
+        Column("ts", "timestamp", "instant at which the order was placed"),
+    ),
+)
+
+ORDER_STATUS = Table(
+    name="order_status",
+    layer="raw",
+    grain="one row per change of an order's status; day = UTC day of the change",
+    key=("order_id", "ts", "status"),
+    columns=(
+        DAY,
+        Column("order_id", "string", "order, UUID of the shop"),
+        Column("status", "string", "status from ts on", one_of=ORDER_STATUSES),
+        Column("ts", "timestamp", "instant of the change"),
+    ),
+)
+
+CLICKS = Table(
+    name="clicks",
+    layer="raw",
+    grain="one row per click event; day = UTC day on which the shop received it",
+    key=("event_id",),
+    columns=(
+        DAY,
+        Column("event_id", "string", "event, UUID made by the client"),
+        Column("user_id", "string", "shopper when known", nullable=True),
+        Column("session_id", "string", "browser session", nullable=True),
+        PRODUCT,
+        Column("kind", "string", "what the shopper did", one_of=CLICK_KINDS),
+        Column("ts", "timestamp", "instant of the event as the client saw it"),
+        Column("request_id", "string", "answer of the serving layer that showed the product", nullable=True),
+        Column("derived", "bool", "true: synthetic, derived from real baskets by the loader (never observed)"),
+    ),
+)
+
+CATALOG = Table(
+    name="catalog",
+    layer="raw",
+    grain="one row per version of a product; day = UTC day on which the version began",
+    key=("product_id", "ts"),
+    columns=(
+        DAY,
+        PRODUCT,
+        Column("external_id", "string", "the product's id where it came from"),
+        Column("name", "string", "name shown to shoppers"),
+        Column("category", "string", "category path, parts joined by /; empty when unknown"),
+        Column("brand", "string", "brand or manufacturer", nullable=True),
+        Column("size", "string", "package size as printed", nullable=True),
+        Column("description", "string", "text shown to shoppers", nullable=True),
+        Column("status", "string", "may it be sold", one_of=("active", "retired")),
+        Column("recommendable", "bool", "false: fuel, coupons, deposits and other things nobody wants recommended"),
+        Column("ts", "timestamp", "instant from which this version held"),
+    ),
+)
+
+PRICES = Table(
+    name="prices",
+    layer="raw",
+    grain="one row per published price; it holds until the product's next row; day = UTC day of ts",
+    key=("product_id", "ts"),
+    columns=(
+        DAY,
+        PRODUCT,
+        Column("list_price_minor", "int64", "regular price of one unit, minor units", low=0),
+        Column("price_minor", "int64", "price shown to everybody for one unit, minor units", low=0),
+        CURRENCY,
+        Column("source", "string", "who published it: catalog, observed (read off sale lines), policy …"),
+        Column("ts", "timestamp", "instant from which it held"),
+    ),
+)
+
+PROMOTIONS = Table(
+    name="promotions",
+    layer="raw",
+    grain="one row per product, kind, place and period; day = first UTC day of the period",
+    key=("product_id", "kind", "place", "starts_on"),
+    columns=(
+        DAY,
+        PRODUCT,
+        Column("kind", "string", "in-store display or mailed leaflet", one_of=PROMOTION_KINDS),
+        Column("place", "string", "where on the shelf or in the leaflet, code of the source"),
+        Column("channels", "strings", "channels (stores) in which it ran"),
+        Column("starts_on", "date", "first day"),
+        Column("ends_on", "date", "first day after it"),
+    ),
+)
+
+# --- features: what Spark computes, known at the end of `day` ---------------------------------------------------
+
+INTERACTIONS = Table(
+    name="interactions",
+    layer="features",
+    grain="one row per shopper, product and day with a purchase of a recommendable product",
+    key=("user_id", "product_id", "channel"),
+    columns=(
+        DAY,
+        USER,
+        PRODUCT,
+        Column("channel", "string", "where it was bought"),
+        Column("orders", "int32", "orders holding the product", low=1),
+        Column("units", "int64", "units bought", low=1),
+        Column("paid_minor", "int64", "paid for them, minor units", low=0),
+    ),
+)
+
+PRODUCTS = Table(
+    name="products",
+    layer="features",
+    grain="one row per product known at the end of day: its newest version, price and popularity",
+    key=("product_id",),
+    columns=(
+        DAY,
+        PRODUCT,
+        Column("name", "string", "name shown to shoppers"),
+        Column("category", "string", "category path, parts joined by /; empty when unknown"),
+        Column("brand", "string", "brand or manufacturer", nullable=True),
+        Column("size", "string", "package size as printed", nullable=True),
+        Column("description", "string", "text shown to shoppers", nullable=True),
+        Column("recommendable", "bool", "may be shown: active and not excluded by the shop"),
+        Column("list_price_minor", "int64", "regular price of one unit, minor units", nullable=True, low=0),
+        Column("price_minor", "int64", "price shown to everybody, minor units", nullable=True, low=0),
+        Column("currency", "string", "ISO 4217 code", nullable=True),
+        Column("orders_7d", "int64", "orders holding it in the last 7 days", low=0),
+        Column("orders_28d", "int64", "orders holding it in the last 28 days", low=0),
+        Column("orders_all", "int64", "orders holding it since the beginning", low=0),
+        Column("users_all", "int64", "shoppers who ever bought it", low=0),
+    ),
+)
+
+USER_PRODUCT = Table(
+    name="user_product",
+    layer="features",
+    grain="one row per shopper and recommendable product ever bought before the end of day",
+    key=("user_id", "product_id"),
+    columns=(
+        DAY,
+        USER,
+        PRODUCT,
+        Column("orders", "int32", "orders holding the product", low=1),
+        Column("recency_weight", "float64", "sum over orders of the decay by age (conf/features.toml)", low=0),
+        Column("first_day", "date", "day of the first purchase"),
+        Column("last_day", "date", "day of the latest purchase"),
+    ),
+)
+
+CHANNEL_PRODUCT = Table(
+    name="channel_product",
+    layer="features",
+    grain="one row per channel and product bought there in the last 28 days",
+    key=("channel", "product_id"),
+    columns=(
+        DAY,
+        Column("channel", "string", "where it was bought"),
+        PRODUCT,
+        Column("orders_28d", "int64", "orders holding it there in the last 28 days", low=1),
+    ),
+)
+
+PRICE_WEEKS = Table(
+    name="price_weeks",
+    layer="features",
+    grain="one row per product and week, a dense grid with zeros from the product's first price on",
+    key=("product_id", "week_start"),
+    columns=(
+        DAY,
+        PRODUCT,
+        Column("week_start", "date", "Monday of the week"),
+        Column("department", "string", "first part of the category path"),
+        Column("category", "string", "category path"),
+        Column("units", "int64", "units sold in the week, 0 when none", low=0),
+        Column("list_price_minor", "int64", "regular price in force, from the price log, minor units", low=0),
+        Column("price_minor", "int64", "price shown in force, from the price log, minor units", low=0),
+        Column("display_share", "float64", "share of active channels with a display", low=0, high=1),
+        Column("mailer_share", "float64", "share of active channels in the leaflet", low=0, high=1),
+    ),
+)
+
+# --- marts: what publish sends to Redis and analysts read ---------------------------------------------------------
+
+SLOTS = ("for_you", "buy_again", "discover")
+SOURCES = ("repeat", "collaborative", "content", "popular")
+
+USER_LISTS = Table(
+    name="user_lists",
+    layer="marts",
+    grain="one row per shopper and slot; the four lists run in parallel, best first",
+    key=("user_id", "slot"),
+    columns=(
+        DAY,
+        USER,
+        Column("slot", "string", "which shelf", one_of=SLOTS),
+        Column("product_ids", "strings", "recommended products"),
+        Column("scores", "floats", "blended score, unitless, falling"),
+        Column("sources", "strings", "model that contributed most: repeat, collaborative, content or popular"),
+        Column("because", "strings", "the shopper's own product that explains it best; empty when none does"),
+    ),
+)
+
+NEIGHBOURS = Table(
+    name="neighbours",
+    layer="marts",
+    grain="one row per product with its most similar products, best first",
+    key=("product_id",),
+    columns=(
+        DAY,
+        PRODUCT,
+        Column("product_ids", "strings", "similar products"),
+        Column("scores", "floats", "cosine similarity, 0 to 1, falling"),
+        Column("sources", "strings", "collaborative when learned from baskets, content when from text"),
+    ),
+)
+
+POPULAR = Table(
+    name="popular",
+    layer="marts",
+    grain="one row per scope with its most bought products of the last 28 days, best first",
+    key=("scope",),
+    columns=(
+        DAY,
+        Column("scope", "string", "all, channel:<channel> or category:<category path>"),
+        Column("product_ids", "strings", "most bought products"),
+        Column("scores", "floats", "orders per day, shrunk to the whole shop's in small scopes, falling"),
+    ),
+)
+
+PRICE_SIGNALS = Table(
+    name="price_signals",
+    layer="marts",
+    grain="one row per active product with a price: all that the price policy reads",
+    key=("product_id",),
+    columns=(
+        DAY,
+        PRODUCT,
+        CURRENCY,
+        Column("list_price_minor", "int64", "regular price in force, minor units", low=1),
+        Column("price_minor", "int64", "price shown in force, minor units", low=0),
+        Column("cost_minor", "int64", "unit cost, minor units", nullable=True, low=0),
+        Column("elasticity", "float64", "effect of a clean price move, log units per log price, < 0 expected"),
+        Column("elasticity_se", "float64", "its standard error", low=0),
+        Column("identified_by", "string", "what the effect rests on", one_of=("events", "prior")),
+        Column("weekly_units", "float64", "expected units a week at the price in force", low=0),
+    ),
+)
+
+RAW = (ORDERS, ORDER_STATUS, CLICKS, CATALOG, PRICES, PROMOTIONS)
+FEATURES = (INTERACTIONS, PRODUCTS, USER_PRODUCT, CHANNEL_PRODUCT, PRICE_WEEKS)
+MARTS = (USER_LISTS, NEIGHBOURS, POPULAR, PRICE_SIGNALS)
+TABLES = RAW + FEATURES + MARTS

@@ -1,0 +1,13 @@
+"""Every table of the shop in one place, for whoever compares them with the migrations."""
+
+from sqlalchemy import MetaData
+
+import commerce_core.catalog.models
+import commerce_core.events.models
+import commerce_core.loads.models
+import commerce_core.orders.models
+import commerce_core.promotions.models
+import commerce_core.users.models  # noqa: F401  importing a models module registers its tables
+from commerce_core.db import Table
+
+METADATA: MetaData = Table.metadata

@@ -1,0 +1,77 @@
+"""Airflow without a wizard: scheduler, DAG processor and API server over a SQLite file, running the DAGs of `dags/`."""
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shelfwise.local.processes import Service, StartError, running
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+
+
+class EmbeddedAirflow:
+    """`with EmbeddedAirflow(home, port) as airflow: airflow.url`: one machine, two tasks at a time, no login."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.home = home.resolve()
+        self.url = f"http://127.0.0.1:{port}"
+        self.env = {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+            "AIRFLOW__CORE__PARALLELISM": "2",  # each worker is a fork that holds every import
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "true",  # loopback only
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__WORKERS": "1",
+        }
+        self._running = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.command("db", "migrate")
+        with self._running as stack:
+            for service in self.services():
+                stack.enter_context(running(service, timeout_s=120))
+            self._running = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.close()
+
+    def command(self, *words: str) -> str:
+        """Run one `airflow` command; what it printed. StartError when it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *words], env={**_environ(), **self.env}, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise StartError(f"airflow {' '.join(words)} failed\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.stdout
+
+    def services(self) -> list[Service]:
+        """How to run its three servers; the API server first, the others talk to it."""
+        components = {
+            "api-server": partial(_answers, f"{self.url}/api/v2/version"),
+            "dag-processor": partial(_log_exists, self.home / "dag-processor.log"),
+            "scheduler": partial(_log_exists, self.home / "scheduler.log"),
+        }
+        return [
+            Service(
+                name=f"airflow {name}",
+                command=[sys.executable, "-m", "airflow", name],
+                log=self.home / f"{name}.log",
+                ready=ready,
+                env=self.env,
+                url=self.url,
+            )
+            for name, ready in components.items()
+        ]

@@ -1,11 +1,11 @@
 """Airflow without a wizard: scheduler, DAG processor and API server over a SQLite file, running the DAGs of `dags/`."""
 
+import os
 import subprocess
 import sys
-import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,27 +51,37 @@ class EmbeddedAirflow:
     def command(self, *words: str) -> str:
         """Run one `airflow` command; what it printed. StartError when it fails."""
         done = subprocess.run(
-            [sys.executable, "-m", "airflow", *words], env={**_environ(), **self.env}, capture_output=True, text=True
+            [sys.executable, "-m", "airflow", *words],
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise StartError(f"airflow {' '.join(words)} failed\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout
 
     def services(self) -> list[Service]:
-        """How to run its three servers; the API server first, the others talk to it."""
-        components = {
-            "api-server": partial(_answers, f"{self.url}/api/v2/version"),
-            "dag-processor": partial(_log_exists, self.home / "dag-processor.log"),
-            "scheduler": partial(_log_exists, self.home / "scheduler.log"),
-        }
+        """How to run its three servers; the API server first, for the others talk to it."""
         return [
-            Service(
-                name=f"airflow {name}",
-                command=[sys.executable, "-m", "airflow", name],
-                log=self.home / f"{name}.log",
-                ready=ready,
-                env=self.env,
-                url=self.url,
-            )
-            for name, ready in components.items()
+            self._service("api-server", self._answers),
+            self._service("dag-processor", lambda: True),
+            self._service("scheduler", lambda: True),
         ]
+
+    def _service(self, component: str, ready: Callable[[], bool]) -> Service:
+        return Service(
+            name=f"airflow {component}",
+            command=[sys.executable, "-m", "airflow", component],
+            log=self.home / f"{component}.log",
+            ready=ready,
+            env=self.env,
+            url=self.url,
+        )
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v2/version", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False

@@ -20,7 +20,7 @@ print(json.dumps({{
     "outlets": {{dag.dag_id: [asset.uri for task in dag.tasks for asset in task.outlets] for dag in bag.dags.values()}},
     "waits_for": {{
         dag.dag_id: [dag.timetable.asset_condition.uri] for dag in bag.dags.values()
-        if hasattr(dag.timetable, "asset_condition")
+        if getattr(dag.timetable, "asset_condition", None)
     }},
     "seconds": {{stat.file: stat.duration.total_seconds() for stat in bag.dagbag_stats}},
     "heavy": [name for name in ("pyspark", "pandas", "mlflow", "pyarrow", "pipelines") if name in sys.modules],

@@ -1,0 +1,55 @@
+"""What we chose: conf/<name>.toml read into a frozen dataclass, which names and types every setting."""
+
+import hashlib
+import tomllib
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+FOLDER = Path(__file__).resolve().parent.parent / "conf"
+
+Form = TypeVar("Form")
+
+
+class ConfError(ValueError):
+    """A file under conf/ that does not fit the dataclass which reads it."""
+
+
+def load(name: str, form: type[Form], *, folder: Path = FOLDER) -> Form:
+    """The settings of conf/<name>.toml; a key unknown, missing or of another type is refused by name."""
+    with (folder / f"{name}.toml").open("rb") as file:
+        return _fill(form, tomllib.load(file), f"{name}.toml")
+
+
+def digest(name: str, *, folder: Path = FOLDER) -> str:
+    """Short fingerprint of the file, logged with each model so that its settings can be told apart."""
+    return hashlib.sha256((folder / f"{name}.toml").read_bytes()).hexdigest()[:12]
+
+
+def _fill(form: type[Form], values: dict[str, Any], place: str) -> Form:
+    assert is_dataclass(form), f"{form} reads no settings"
+    hints = get_type_hints(form)
+    names = {field.name for field in fields(form)}
+    if unknown := sorted(values.keys() - names):
+        raise ConfError(f"{place}: unknown {', '.join(unknown)}")
+    if missing := sorted(names - values.keys()):
+        raise ConfError(f"{place}: missing {', '.join(missing)}")
+    return form(**{key: _value(hints[key], value, f"{place}: {key}") for key, value in values.items()})
+
+
+def _value(kind: Any, value: Any, place: str) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
+        return _fill(kind, value, place)
+    if get_origin(kind) is tuple and isinstance(value, list):
+        (item, _) = get_args(kind)  # tuple[item, ...]
+        return tuple(_value(item, part, place) for part in value)
+    if get_origin(kind) is dict and isinstance(value, dict):
+        (_, item) = get_args(kind)  # TOML's keys are strings
+        return {key: _value(item, part, f"{place}.{key}") for key, part in value.items()}
+    if kind is float and type(value) is int:
+        return float(value)
+    allowed = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    if type(value) not in allowed:
+        raise ConfError(f"{place} is {value!r}, not {getattr(kind, '__name__', kind)}")
+    return value

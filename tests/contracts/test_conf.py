@@ -1,0 +1,60 @@
+from dataclasses import dataclass
+
+import pytest
+
+from contracts.conf import ConfError, digest, load
+
+
+@dataclass(frozen=True)
+class Window:
+    days: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Form:
+    name: str
+    window: Window
+    grid: tuple[float, ...]
+    shares: dict[str, float]
+
+
+GOOD = """
+name = "weekly"
+grid = [0, 0.5]
+window = {days = 7, weight = 1}
+shares = {web = 0.5}
+"""
+
+
+def read(tmp_path, text):
+    (tmp_path / "some.toml").write_text(text)
+    return load("some", Form, folder=tmp_path)
+
+
+def test_a_file_becomes_the_dataclass_that_names_its_keys(tmp_path):
+    assert read(tmp_path, GOOD) == Form("weekly", Window(7, 1.0), (0.0, 0.5), {"web": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("name =", "nmae ="), "some.toml: unknown nmae"),
+        (('name = "weekly"', ""), "some.toml: missing name"),
+        (("days = 7", "days = 7.5"), "window: days is 7.5, not int"),
+        (("days = 7", "days = true"), "window: days is True, not int"),
+        (("days = 7,", "days = 7, hours = 1,"), "window: unknown hours"),
+        (("0.5]", '"half"]'), "grid is 'half', not float"),
+        (("web = 0.5", 'web = "x"'), "shares.web is 'x', not float"),
+    ],
+)
+def test_a_setting_that_nobody_reads_or_understands_is_refused_by_name(tmp_path, change, complaint):
+    with pytest.raises(ConfError, match=complaint):
+        read(tmp_path, GOOD.replace(*change))
+
+
+def test_the_digest_changes_with_the_file(tmp_path):
+    read(tmp_path, GOOD)
+    before = digest("some", folder=tmp_path)
+    read(tmp_path, GOOD.replace("weekly", "daily"))
+    assert digest("some", folder=tmp_path) != before

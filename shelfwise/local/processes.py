@@ -37,7 +37,7 @@ class Service:
     url: str = ""  # where people find it
 
 
-def start(service: Service) -> subprocess.Popen[bytes]:
+def start(service: Service, *, outlives_us: bool = False) -> subprocess.Popen[bytes]:
     """Start the server as our child, its output appended to its log.
 
     Linux ends it when the thread that called this is gone, however that came to be: call it from one that stays.
@@ -47,7 +47,7 @@ def start(service: Service) -> subprocess.Popen[bytes]:
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
     def die_with_parent() -> None:
-        if libc is not None:
+        if libc is not None and not outlives_us:
             libc.prctl(PR_SET_PDEATHSIG, int(service.stop_signal))
             if os.getppid() != parent:  # it died between fork and prctl
                 os._exit(1)

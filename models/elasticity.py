@@ -1,0 +1,353 @@
+"""How demand answers to a product's price, with the regular price, the discount and the promotion told apart.
+
+Difference model: given the units of two consecutive weeks of a product, the share of the second is binomial with
+log-odds = change of the terms x effects (conditional Poisson; McCullagh and Nelder 1989, section 6.4.2), so that
+whatever is constant about a product or store drops out. Weeks without a sale are left out, because a price that was
+read off sale lines is stale in them; the likelihood is conditioned on that (both weeks > 0), so nothing is biased by it.
+Effects are pooled from all products to department to category to product by empirical Bayes: each level deviates
+from its parent by a normal whose variance is learned by evidence maximisation (MacKay 1992, equation 4.7).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Strings = NDArray[np.str_]
+
+TERMS = ("regular", "discount", "display", "mailer", "discount_promoted")
+REGULAR, DISCOUNT, DISPLAY, MAILER, _ = range(len(TERMS))
+LEVELS = ("all", "department", "category", "product")
+LOG_ODDS_LIMIT = 8.0  # a share of 99.97 %: beyond it only rounding moves
+
+
+@dataclass(frozen=True, slots=True)
+class EffectParams:
+    """conf/price_effects.toml."""
+
+    min_sale_weeks: int  # products sold in fewer weeks are not estimated (they get their category's mean)
+    min_pair_units: int  # units that two consecutive weeks must hold together
+    max_log_move: float  # a larger weekly move of the log price is taken for an error of the price log
+    event_log_move: float  # from which move on a price change counts as an event
+    min_events: int  # own events from which a product's effect counts as identified
+    clean_share_move: float  # display and mailer shares that move less count as unmoved
+    prior: tuple[float, ...]  # mean of each of TERMS where the data say nothing
+    prior_sd: float
+    level_sd: float  # start of the learned deviations, per level
+    spread_rounds: int
+    holdout_weeks: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prior", tuple(float(value) for value in self.prior))
+        if len(self.prior) != len(TERMS):
+            raise ValueError(f"prior wants one value for each of {TERMS}")
+
+
+@dataclass(frozen=True, slots=True)
+class Weeks:
+    """Columns of contracts.tables.PRICE_WEEKS, one entry per product and week, any order."""
+
+    product_id: Strings  # (rows,)
+    category: Strings  # (rows,)
+    department: Strings  # (rows,)
+    week_start: NDArray[np.datetime64]  # (rows,)
+    units: Ints  # (rows,)
+    list_price_minor: Ints  # (rows,)
+    price_minor: Ints  # (rows,)
+    display_share: Floats  # (rows,)
+    mailer_share: Floats  # (rows,)
+
+    def take(self, rows: NDArray[np.bool_] | Ints) -> "Weeks":
+        """The same columns with only these rows."""
+        return Weeks(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Two consecutive weeks of one product, both with sales."""
+
+    product: Ints  # (pairs,) code
+    week: Ints  # (pairs,) week number of the second week
+    before: Floats  # (pairs,) units of the first week
+    units: Floats  # (pairs,) units of the second
+    terms: Floats  # (pairs, terms) change of each of TERMS
+    swing: Floats  # (pairs,) log change that the whole department saw
+    weight: Floats  # (pairs,) how far beyond Poisson the counts scatter, 1 = Poisson
+
+    @property
+    def total(self) -> Floats:
+        """Units of both weeks."""
+        return self.before + self.units
+
+    def take(self, rows: NDArray[np.bool_]) -> "Pairs":
+        """Only these pairs."""
+        return Pairs(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Effects of every node of the tree all > department > category > product, parents first."""
+
+    level: Strings  # (nodes,) one of LEVELS
+    key: Strings  # (nodes,) '' for all, department, category path or product_id
+    terms: Floats  # (nodes, terms) log units per unit of each of TERMS
+    se: Floats  # (nodes, terms) for one product below that node
+    events: Ints  # (nodes,) own price changes below that node
+    identified_by: Strings  # (nodes,) events or prior
+
+    @property
+    def elasticity(self) -> Floats:
+        """Effect of a clean move of the price shown below an unmoved regular price, without display or leaflet."""
+        return self.terms[:, DISCOUNT]
+
+    def rows(self, level: str) -> dict[str, int]:
+        """Key to row number of one level."""
+        return {str(self.key[row]): int(row) for row in np.flatnonzero(self.level == level)}
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Predicted against actual log-ratios of price-change weeks that the fit never saw; slope 1 is right."""
+
+    events: int
+    slope: float
+    slope_se: float
+    skill: float
+
+
+def pairs(weeks: Weeks, params: EffectParams) -> tuple[Pairs, Strings, Ints]:
+    """Pairs of consecutive weeks that say something, the product ids behind their codes, and each product's first row."""
+    products, first, code = np.unique(weeks.product_id, return_index=True, return_inverse=True)
+    number = _number(weeks)
+    order = np.lexsort((number, code))
+    now, past = order[1:], order[:-1]
+    sold = np.bincount(code[weeks.units > 0], minlength=len(products))
+    known = (weeks.list_price_minor > 0) & (weeks.price_minor > 0) & (weeks.units > 0)
+    total = weeks.units[now] + weeks.units[past]
+    keep = (code[now] == code[past]) & (number[now] == number[past] + 1) & known[now] & known[past]
+    keep &= (total >= params.min_pair_units) & (sold[code[now]] >= params.min_sale_weeks)
+    now, past = now[keep], past[keep]
+
+    change = _terms(weeks.take(now)) - _terms(weeks.take(past))
+    keep = np.isfinite(change).all(axis=1) & (np.abs(change[:, : DISCOUNT + 1]).max(axis=1, initial=0) <= params.max_log_move)
+    now, past, change = now[keep], past[keep], change[keep]
+    before, units = weeks.units[past].astype(float), weeks.units[now].astype(float)
+    department = np.unique(weeks.department, return_inverse=True)[1][now]
+    still = ~change.any(axis=1)
+    swing = _swing(department, number[now], before, units, still)
+    found = Pairs(code[now], number[now], before, units, change, swing, np.ones(len(now)))
+    return _weigh(found, still), products, first
+
+
+def _terms(weeks: Weeks) -> Floats:
+    """Level of each of TERMS in each row."""  # (rows, terms)
+    discount = np.log(weeks.price_minor / weeks.list_price_minor)
+    promoted = np.maximum(weeks.display_share, weeks.mailer_share)
+    return np.column_stack(
+        (np.log(weeks.list_price_minor), discount, weeks.display_share, weeks.mailer_share, discount * promoted)
+    )
+
+
+def _swing(department: Ints, week: Ints, before: Floats, units: Floats, still: NDArray[np.bool_]) -> Floats:
+    """Log change from week to week of what did not change its price or promotion, department towards the whole shop."""
+    if not len(week):
+        return np.zeros(0)
+    week = week - week.min()
+    cell = department * (week.max() + 1) + week
+
+    def ratio(group: Ints, towards: Floats, strength: float) -> Floats:
+        old = np.bincount(group[still], before[still], minlength=group.max() + 1)[group]
+        new = np.bincount(group[still], units[still], minlength=group.max() + 1)[group]
+        return np.log((new + strength * np.exp(towards)) / (old + strength))
+
+    return ratio(cell, ratio(week, np.zeros(len(week)), 100.0), 100.0)
+
+
+def _weigh(found: Pairs, still: NDArray[np.bool_]) -> Pairs:
+    """Give each pair the weight Poisson variance / actual variance, learned from weeks in which nothing changed.
+
+    The log-odds scatter by themselves, so a best seller's pair is worth no more than 1 / that scatter.
+    """
+    _, mean, variance = _share(found.swing, found.total)
+    seen = still & (variance > 0)
+    if not seen.any():
+        return found
+    excess = (found.units[seen] - mean[seen]) ** 2 / variance[seen] - 1  # expectation: scatter x variance
+    scatter = max(0.0, float(np.average(excess / variance[seen], weights=np.minimum(variance[seen], 10.0))))
+    weight = 1 / (1 + scatter * found.total / 4)
+    return Pairs(found.product, found.week, found.before, found.units, found.terms, found.swing, weight)
+
+
+def _share(log_odds: Floats, total: Floats) -> tuple[Floats, Floats, Floats]:
+    """Log partition, mean and variance of a binomial that is known to be neither 0 nor its total."""
+    log_odds = np.clip(log_odds, -LOG_ODDS_LIMIT, LOG_ODDS_LIMIT)
+    share = 1 / (1 + np.exp(-log_odds))
+    all_now, none_now = share**total, (1 - share) ** total
+    rest = 1 - all_now - none_now
+    mean = total * (share - all_now) / rest
+    square = (total * share * (1 - share) + total**2 * (share**2 - all_now)) / rest
+    return total * np.logaddexp(0, log_odds) + np.log(rest), mean, np.maximum(square - mean**2, 1e-9)
+
+
+def fit(weeks: Weeks, params: EffectParams) -> Effects:
+    """Effects of every product that was sold often enough and of all categories and departments."""
+    usable = weeks.take(np.isfinite(weeks.display_share) & np.isfinite(weeks.mailer_share))
+    found, products, first = pairs(usable, params)
+    return _pool(found, products, usable.category[first], usable.department[first], params)
+
+
+def _pool(found: Pairs, products: Strings, category: Strings, department: Strings, params: EffectParams) -> Effects:
+    """Fit the levels from the root down, each as deviations from its parent."""
+    terms = np.asarray(params.prior)[None, :]
+    variance = np.zeros((1, len(TERMS)))  # of a node's estimate, added up along the path from the root
+    parent_of_product = np.zeros(len(products), dtype=np.int64)
+    event = np.abs(found.terms[:, : DISCOUNT + 1]).max(axis=1, initial=0) >= params.event_log_move
+    own_events = np.bincount(found.product[event], minlength=len(products))
+    nodes: list[tuple[str, Strings, Floats, Floats, Ints]] = []
+    spreads: list[Floats] = []
+    for level, labels in zip(LEVELS, (np.full(len(products), ""), department, category, products), strict=True):
+        # A category belongs to the department of its first product; paths make that unique.
+        keys, first, node_of_product = np.unique(labels, return_index=True, return_inverse=True)
+        parent = parent_of_product[first]
+        if level == "all":
+            keys, parent, node_of_product = np.array([""]), np.zeros(1, np.int64), np.zeros(len(products), np.int64)
+        start = params.prior_sd if level == "all" else params.level_sd
+        inherited = found.swing + (found.terms * terms[parent_of_product[found.product]]).sum(axis=1)
+        rounds = 0 if level == "all" else params.spread_rounds
+        deviation, own, spread = _deviations(found, inherited, node_of_product[found.product], len(keys), start, rounds)
+        terms, variance = terms[parent] + deviation, variance[parent] + own
+        events = np.bincount(node_of_product, own_events, minlength=len(keys)).astype(np.int64)
+        nodes.append((level, keys, terms, variance, events))
+        spreads.append(spread)
+        parent_of_product = node_of_product
+    return _assemble(nodes, spreads, params)
+
+
+def _deviations(
+    found: Pairs, inherited: Floats, node: Ints, nodes: int, start: float, rounds: int
+) -> tuple[Floats, Floats, Floats]:
+    """Each node's deviation from its parent and its variance, (nodes, terms), and the learned spread of the level.
+
+    rounds 0: the spread stays what it started as.
+    """
+    size = len(TERMS)
+    spread = np.full(size, start**2)
+    deviation = np.zeros((nodes, size))
+    for turn in range(rounds + 1):
+        for _ in range(3 if rounds else 12):  # Newton; warm from the last turn
+            gradient, curvature = _slopes(found, inherited + (found.terms * deviation[node]).sum(axis=1), node, nodes)
+            precision = curvature + np.diag(1 / spread)
+            step = np.linalg.solve(precision, (gradient - deviation / spread)[:, :, None])[:, :, 0]
+            deviation = deviation + np.clip(step, -1, 1)
+        own = np.linalg.inv(precision).diagonal(axis1=1, axis2=2)
+        if turn < rounds:
+            # A small share of the start keeps a level from freezing at zero on a handful of nodes.
+            told = (1 - own / spread).sum(axis=0)  # how many nodes' worth of evidence there is
+            spread = np.clip((deviation**2).sum(axis=0) / np.maximum(told, 1.0), (0.02 * start) ** 2, start**2)
+    return deviation, own, spread
+
+
+def _slopes(found: Pairs, log_odds: Floats, node: Ints, nodes: int) -> tuple[Floats, Floats]:
+    """Gradient (nodes, terms) and curvature (nodes, terms, terms) of the log likelihood."""
+    _, mean, variance = _share(log_odds, found.total)
+    size = len(TERMS)
+    residual, weight = found.weight * (found.units - mean), found.weight * variance
+    gradient = np.empty((nodes, size))
+    curvature = np.empty((nodes, size, size))
+    for one in range(size):
+        gradient[:, one] = np.bincount(node, residual * found.terms[:, one], minlength=nodes)
+        for other in range(one + 1):
+            product = found.terms[:, one] * found.terms[:, other]
+            curvature[:, one, other] = np.bincount(node, weight * product, minlength=nodes)
+            curvature[:, other, one] = curvature[:, one, other]
+    return gradient, curvature
+
+
+def _assemble(
+    nodes: list[tuple[str, Strings, Floats, Floats, Ints]], spreads: list[Floats], params: EffectParams
+) -> Effects:
+    """One table of all levels; the error of a node above product level includes the spread of what lies below."""
+    below = [sum(spreads[depth + 1 :], np.zeros(len(TERMS))) for depth in range(len(nodes))]
+    events = np.concatenate([own for *_, own in nodes])
+    level = np.concatenate([np.full(len(keys), name) for name, keys, *_ in nodes])
+    identified = (level == "product") & (events >= params.min_events)
+    return Effects(
+        level=level,
+        key=np.concatenate([keys for _, keys, *_ in nodes]),
+        terms=np.concatenate([terms for _, _, terms, _, _ in nodes]),
+        se=np.sqrt(np.concatenate([variance + extra for (*_, variance, _), extra in zip(nodes, below, strict=True)])),
+        events=events,
+        identified_by=np.where(identified, "events", "prior"),
+    )
+
+
+def calibration(effects: Effects, weeks: Weeks, params: EffectParams) -> dict[str, Calibration]:
+    """How right the effects are on the price changes of the last holdout weeks; fit them on `before_holdout`."""
+    found, products, first = pairs(weeks, params)
+    held = found.week >= _holdout_start(weeks, params)
+    moved = np.abs(found.terms[:, REGULAR] + found.terms[:, DISCOUNT]) >= params.event_log_move
+    clean = np.abs(found.terms[:, DISPLAY : MAILER + 1]).max(axis=1, initial=0) < params.clean_share_move
+    regular_only = clean & (np.abs(found.terms[:, DISCOUNT]) < params.event_log_move / 5)
+    terms = _inherited(effects, products, weeks.category[first], weeks.department[first])
+    predicted = (found.terms * terms[found.product]).sum(axis=1)
+    return {
+        name: _slope(found.take(rows), predicted[rows])
+        for name, rows in (
+            ("all", held & moved),
+            ("clean", held & moved & clean),
+            ("regular_only", held & moved & regular_only),
+        )
+    }
+
+
+def before_holdout(weeks: Weeks, params: EffectParams) -> Weeks:
+    """The weeks that a fit may see when `calibration` is to judge it."""
+    return weeks.take(_number(weeks) < _holdout_start(weeks, params))
+
+
+def _number(weeks: Weeks) -> Ints:
+    """Weeks since the epoch."""
+    return weeks.week_start.astype("datetime64[D]").astype(np.int64) // 7
+
+
+def _holdout_start(weeks: Weeks, params: EffectParams) -> int:
+    """Number of the first held-out week."""
+    return int(_number(weeks).max(initial=0)) - params.holdout_weeks + 1
+
+
+def _inherited(effects: Effects, products: Strings, category: Strings, department: Strings) -> Floats:
+    """Effects of each product, or of the nearest node above that was fitted."""  # (products, terms)
+    levels = [effects.rows(level) for level in reversed(LEVELS)]
+    rows = [
+        next(known[key] for known, key in zip(levels, (*names, ""), strict=True) if key in known)
+        for names in zip(products, category, department, strict=True)
+    ]
+    return effects.terms[rows].reshape(-1, len(TERMS))
+
+
+def _slope(found: Pairs, predicted: Floats) -> Calibration:
+    """Logistic slope of what happened on what was predicted, with errors clustered by product."""
+    slope, curvature, score = 0.0, 0.0, np.zeros(0)
+    for _ in range(20):
+        _, mean, variance = _share(slope * predicted, found.total)
+        score = predicted * (found.units - mean)
+        curvature = float((predicted**2 * variance).sum())
+        if curvature <= 0:
+            return Calibration(len(predicted), math.nan, math.nan, math.nan)
+        slope += float(np.clip(score.sum() / curvature, -1, 1))
+    clustered = np.bincount(found.product, score)
+    return Calibration(
+        len(predicted), slope, math.sqrt(float((clustered**2).sum())) / curvature, _explained(found, predicted)
+    )
+
+
+def _explained(found: Pairs, predicted: Floats) -> float:
+    """Share of the conditional log likelihood that the prediction, taken as it is, explains."""
+
+    def likelihood(log_odds: Floats) -> float:
+        return float((found.units * log_odds - found.total * np.logaddexp(0, log_odds)).sum())
+
+    return 1 - likelihood(predicted) / likelihood(np.zeros(len(predicted)))

@@ -59,5 +59,10 @@ def create_engine(database_url: str, *, pool_size: int = 1, transaction_timeout_
         return await asyncpg.connect(dsn)
 
     return create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, pool_size=pool_size, max_overflow=0, pool_pre_ping=True
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
     )

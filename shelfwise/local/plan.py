@@ -1,6 +1,5 @@
 """Which servers make up the local stack, in the order of their start, and what each needs."""
 
-import http.client
 import os
 import sys
 from collections.abc import Callable, Collection
@@ -8,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shelfwise.local import environment
-from shelfwise.local.ports import HOST, listen
+from shelfwise.local.ports import HOST, Probe, listen
 from shelfwise.local.postgres import EmbeddedPostgres
 from shelfwise.local.processes import Service
 from shelfwise.local.redis import EmbeddedRedis
@@ -25,6 +24,7 @@ class Planned:
     service: Service
     needs: tuple[str, ...] = ()
     once_ready: Callable[[], object] = lambda: None
+    awaited: bool = True  # before the stack counts as up; who asks earlier waits at the open socket
 
 
 def plan(settings: StackSettings, only: Collection[str] = NAMES) -> list[Planned]:
@@ -41,39 +41,39 @@ def plan(settings: StackSettings, only: Collection[str] = NAMES) -> list[Planned
 
     planned: list[Planned] = []
     if "postgres" in only and own_postgres:
-        planned.append(Planned(postgres.prepare(), once_ready=lambda: postgres.ensure_database(DATABASE)))
+        planned.append(
+            Planned(
+                replace(postgres.prepare(), url=database_url), once_ready=lambda: postgres.ensure_database(DATABASE)
+            )
+        )
     if "redis" in only and own_redis:
         planned.append(Planned(redis.prepare()))
-    running = {member.service.name for member in planned}
-    if "mlflow" in only:
-        planned.append(Planned(_mlflow(settings)))
+    stores = {member.service.name for member in planned}
     if "core" in only:
-        needs = ("postgres",) if "postgres" in running else ()
-        planned += [
-            Planned(service, needs) for service in _web("core", "commerce_core.app:app", settings.core_port, env)
-        ]
+        services = _web("core", "commerce_core.app:app", settings.core_port, env, "--migrate")
+        planned += [Planned(service, tuple(stores & {"postgres"})) for service in services]
     if "serving" in only:
-        needs = ("redis",) if "redis" in running else ()
-        port, workers = settings.serving_port, settings.serving_workers
-        planned += [
-            Planned(service, needs) for service in _web("serving", "serving.app:app", port, env, workers=workers)
-        ]
+        workers = settings.serving_workers
+        services = _web("serving", "serving.app:app", settings.serving_port, env, workers=workers)
+        planned += [Planned(service, tuple(stores & {"redis"})) for service in services]
+    if "mlflow" in only:  # last and on its own: it takes as long to start as the others together
+        others = tuple(member.service.name for member in planned)
+        planned += [Planned(service, others, awaited=not others) for service in _mlflow(settings)]
     logs = data / "logs"
     return [replace(p, service=replace(p.service, log=logs / f"{p.service.name}.log")) for p in planned]
 
 
-def _web(name: str, app: str, port: int, env: dict[str, str], *, workers: int = 1) -> list[Service]:
+def _web(name: str, app: str, port: int, env: dict[str, str], *options: str, workers: int = 1) -> list[Service]:
     server = listen(port, name, f"{name.upper()}_PORT")
     fd = os.dup(server.fileno())  # stays open as long as we live: children come and go
     server.close()
-    migrate = ["--migrate"] if name == "core" else []
-    command = [sys.executable, "-m", "shelfwise.local.web", app, "--fd", str(fd), *migrate]
+    command = [sys.executable, "-m", "shelfwise.local.web", app, "--fd", str(fd), *options]
     return [
         Service(
             name=name if workers == 1 else f"{name}.{number}",
             command=command,
             log=Path(),
-            ready=lambda: _answers(port, "/health"),
+            ready=Probe(port, "/ready" if name == "core" else "/health"),  # serving's /ready awaits a publication
             env=env,
             pass_fds=[fd],
             url=f"http://{HOST}:{port}",
@@ -82,33 +82,19 @@ def _web(name: str, app: str, port: int, env: dict[str, str], *, workers: int = 
     ]
 
 
-def _mlflow(settings: StackSettings) -> Service:
+def _mlflow(settings: StackSettings) -> list[Service]:
+    """MLflow's server as one process. Its own command line is a second one that takes as long again to start; what it
+    would pass on are these variables (mlflow.server.constants)."""
     place = settings.data_dir.resolve() / "mlflow"
     place.mkdir(parents=True, exist_ok=True)
     port = settings.mlflow_port
-    listen(port, "mlflow", "MLFLOW_PORT").close()
-    return Service(
-        name="mlflow",
-        command=[
-            *(sys.executable, "-m", "mlflow", "server"),
-            *("--host", HOST, "--port", str(port), "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{place / 'mlflow.db'}"),
-            *("--artifacts-destination", str(place / "artifacts")),
-            *("--allowed-hosts", f"{HOST}:{port},localhost:{port}"),
-        ],
-        log=Path(),
-        ready=lambda: _answers(port, "/health"),
-        env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        url=f"http://{HOST}:{port}",
-    )
-
-
-def _answers(port: int, path: str) -> bool:
-    link = http.client.HTTPConnection(HOST, port, timeout=0.5)
-    try:
-        link.request("GET", path)
-        return link.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        link.close()
+    env = {
+        "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{place / 'mlflow.db'}",
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(place / "artifacts"),
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"{HOST}:{port},localhost:{port}",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    return _web("mlflow", "mlflow.server.fastapi_app:app", port, env, "--instance")

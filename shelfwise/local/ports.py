@@ -1,6 +1,7 @@
-"""Ports of the local stack: is this one free, and who has it otherwise."""
+"""Ports of the local stack: is this one free, who has it otherwise, and does the server behind it answer."""
 
 import os
+import select
 import socket
 from contextlib import suppress
 
@@ -35,3 +36,30 @@ def holder(port: int) -> str:
                 command = " ".join(psutil.Process(connection.pid).cmdline())
                 return f", held by process {connection.pid}: {command[:120]}"
     return ""
+
+
+class Probe:
+    """Called again and again: has the server behind the port answered this path with 200 by now?
+
+    It never waits. One request at a time stands in the socket's queue, however long the server takes to come.
+    """
+
+    def __init__(self, port: int, path: str) -> None:
+        self._port = port
+        self._request = f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n".encode()
+        self._asked: socket.socket | None = None
+
+    def __call__(self) -> bool:
+        try:
+            if self._asked is None:
+                self._asked = socket.create_connection((HOST, self._port), timeout=1)
+                self._asked.sendall(self._request)
+            if not select.select([self._asked], [], [], 0)[0]:
+                return False
+            answer = self._asked.recv(64)
+        except OSError:
+            answer = b""
+        if self._asked is not None:
+            self._asked.close()
+            self._asked = None
+        return answer.partition(b" ")[2].startswith(b"200")

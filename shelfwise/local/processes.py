@@ -132,8 +132,21 @@ def end(processes: Sequence[psutil.Process], *, timeout_s: float) -> None:
     for process in processes:
         with suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=timeout_s)
-    for process in alive:
+    for process in _outlasting(processes, timeout_s):
         with suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=5)
+    _outlasting(processes, 5)
+
+
+def _outlasting(processes: Sequence[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Those that still run after the timeout. A zombie has ended, though nobody may ever collect it in a container."""
+
+    def alive(process: psutil.Process) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    deadline = time.monotonic() + timeout_s
+    while (left := [process for process in processes if alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left

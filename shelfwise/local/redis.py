@@ -46,6 +46,7 @@ class EmbeddedRedis:
             command=[
                 *(REDIS_SERVER_PATH, "--port", str(self.port), "--bind", "127.0.0.1", "--tcp-backlog", "128"),
                 *("--dir", str(self.data_dir), "--save", save, "--appendonly", "no"),
+                *("--set-proc-title", "no"),  # the title would overwrite the environment that marks it as ours
             ],
             log=self.data_dir / "redis.log",
             ready=self._answers,

@@ -69,7 +69,7 @@ class Supervisor:
             while not self._stop.is_set():
                 for member in self.members:
                     self._look_after(member)
-                if self.status.phase == "starting" and all(member.was_ready for member in self.members):
+                if self.status.phase == "starting" and self._up():
                     self._phase("running")
                 self._stop.wait(TICK_S)
         except StartError as error:
@@ -77,6 +77,9 @@ class Supervisor:
             raise
         finally:
             self._end_all()
+
+    def _up(self) -> bool:
+        return all(member.was_ready for member in self.members if member.planned.awaited)
 
     def _look_after(self, member: Member) -> None:
         now = time.monotonic()
@@ -113,7 +116,7 @@ class Supervisor:
             self._state(member, "running")
         elif code is not None or waited > FIRST_START_S:
             what = f"ended with status {code}" if code is not None else f"did not answer within {FIRST_START_S} s"
-            if not member.was_ready:
+            if not member.was_ready and member.planned.awaited:
                 raise StartError(f"{member.name} {what}\n{processes.tail(service.log)}")
             processes.stop(member.process, service, timeout_s=5)
             self._died(member)

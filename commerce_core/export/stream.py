@@ -1,13 +1,15 @@
 """Rows of a query as an Arrow IPC stream: read by threads at the reader's pace, a few batches in memory at a time."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import adbc_driver_postgresql.dbapi
+import adbc_driver_postgresql
 import pyarrow as pa
+from adbc_driver_manager import AdbcConnection, AdbcDatabase, AdbcStatement
 from adbc_driver_postgresql import StatementOptions
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -40,13 +42,15 @@ class ArrowExports:
 
     def __init__(self, database_url: str) -> None:
         self._address = driver_url(database_url, libpq=True, settings=_SESSION)
+        self._database: AdbcDatabase | None = None
+        self._opening = threading.Lock()
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="export")
 
     async def start(self, query: str) -> "ArrowExport":
         """Begin a query; its errors are raised here, before anything is answered."""
         await self._turns.acquire()
-        export = ArrowExport(self._address, query, self._threads, self._turns.release)
+        export = ArrowExport(self._connect, query, self._threads, self._turns.release)
         try:
             await export.begin()
         except BaseException:
@@ -56,20 +60,35 @@ class ArrowExports:
 
     def close(self) -> None:
         """Let the threads end."""
-        self._threads.shutdown(wait=False)
+        self._threads.shutdown()
+        if self._database is not None:
+            self._database.close()
+
+    def _connect(self) -> AdbcConnection:
+        # Opening a database reads its types, which takes far longer than connecting: once is enough.
+        with self._opening:
+            if self._database is None:
+                self._database = adbc_driver_postgresql.connect(self._address)
+        return AdbcConnection(self._database)
 
 
 class ArrowExport:
     """One running query. Whoever begins it closes it, which cancels what has not been read."""
 
-    def __init__(self, address: str, query: str, threads: ThreadPoolExecutor, on_close: Callable[[], None]) -> None:
-        self._address = address
+    def __init__(
+        self,
+        connect: Callable[[], AdbcConnection],
+        query: str,
+        threads: ThreadPoolExecutor,
+        on_close: Callable[[], None],
+    ) -> None:
+        self._connect = connect
         self._query = query
         self._threads = threads
         self._on_close: Callable[[], None] | None = on_close
         self._work: asyncio.Future[Any] | None = None
-        self._connection: Any = None
-        self._cursor: Any = None
+        self._connection: AdbcConnection | None = None
+        self._statement: AdbcStatement | None = None
         self._reader: pa.RecordBatchReader | None = None
 
     async def begin(self) -> None:
@@ -96,8 +115,8 @@ class ArrowExport:
         await asyncio.shield(closing)
 
     async def _close(self) -> None:
-        if self._cursor is not None:
-            self._cursor.adbc_cancel()
+        if self._statement is not None:
+            self._statement.cancel()
         if self._work is not None:
             with suppress(Exception):  # cancelled, or known to whoever awaited it
                 await self._work
@@ -109,11 +128,12 @@ class ArrowExport:
         return asyncio.shield(self._work)
 
     def _open(self) -> None:
-        self._connection = adbc_driver_postgresql.dbapi.connect(self._address, autocommit=True)
-        self._cursor = self._connection.cursor()
-        self._cursor.adbc_statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)})
-        self._cursor.execute(self._query)
-        self._reader = self._cursor.fetch_record_batch()
+        self._connection = self._connect()
+        self._statement = AdbcStatement(self._connection)
+        self._statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)})
+        self._statement.set_sql_query(self._query)
+        rows, _ = self._statement.execute_query()
+        self._reader = pa.RecordBatchReader.from_stream(rows)
 
     def _read(self) -> bytes | None:
         assert self._reader is not None
@@ -124,9 +144,10 @@ class ArrowExport:
         return chunk
 
     def _release(self) -> None:
-        self._reader = None
-        if self._cursor is not None:
-            self._cursor.close()
+        if self._reader is not None:
+            self._reader.close()
+        if self._statement is not None:
+            self._statement.close()
         if self._connection is not None:
             self._connection.close()
 

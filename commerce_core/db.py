@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import asyncpg
 from sqlalchemy import BigInteger, Text
@@ -48,7 +48,8 @@ def driver_url(url: str, *, libpq: bool = False, settings: dict[str, str] | None
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         query["options"] = f"{query.get('options', '')} {options}".strip()
     # libpq takes "+" literally, so blanks are written %20.
-    return urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query, quote_via=quote, safe="/"), ""))
+    words = urlencode(query, quote_via=quote, safe="/")
+    return f"postgresql://{parts.netloc}{parts.path}" + (f"?{words}" if words else "")
 
 
 def create_engine(database_url: str, *, pool_size: int = 1, transaction_timeout_s: int = 0) -> AsyncEngine:

@@ -1,6 +1,7 @@
 """Which servers make up the local stack, in the order of their start, and what each needs."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -54,7 +55,8 @@ def plan(settings: StackSettings, only: Collection[str] = NAMES) -> list[Planned
         planned += [Planned(service, tuple(stores & {"postgres"})) for service in services]
     if "serving" in only:
         workers = settings.serving_workers
-        services = _web("serving", "serving.app:app", settings.serving_port, env, workers=workers)
+        metrics = {"PROMETHEUS_MULTIPROC_DIR": str(_empty(data / "run" / "metrics"))} if workers > 1 else {}
+        services = _web("serving", "serving.app:app", settings.serving_port, env | metrics, workers=workers)
         planned += [Planned(service, tuple(stores & {"redis"})) for service in services]
     if "mlflow" in only:  # last and on its own: it takes as long to start as the others together
         others = tuple(member.service.name for member in planned)
@@ -98,3 +100,9 @@ def _mlflow(settings: StackSettings) -> list[Service]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     return _web("mlflow", "mlflow.server.fastapi_app:app", port, env, "--instance")
+
+
+def _empty(directory: Path) -> Path:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory

@@ -38,6 +38,7 @@ ITEM_BYTES: Final = 16
 ITEMS_PER_CHUNK: Final = 65_536  # 1 MiB: long enough to load quickly, short enough not to hold Redis up
 NOTHING: Final = -1  # a dense index that stands for no product, or no scope
 
+SOURCE_NAMES: Final = SOURCES
 SOURCE_CODES: Final = {name: code for code, name in enumerate(SOURCES)}
 _NO_REASON: Final = 0xFF
 _USER_HEADER: Final = struct.Struct(f"<{2 * len(SLOTS)}B")

@@ -1,0 +1,100 @@
+"""A made-up generation, written straight through contracts.keys: for speed and for flips, never for quality.
+
+Shoppers and products that one can ask about have the same ids in every generation. Products that are shown, and regular
+prices, carry the generation's tag, so that any answer tells which generation it was made of.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from contracts import conf, keys
+from contracts.keys import PriceSignal, Ranked
+from contracts.tables import SLOTS
+from models.pricing import Guardrails
+from pipelines.generation import Client
+
+PER_PIPELINE = 500
+NEIGHBOURS = 20
+REASONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Synthetic:
+    """Generation `synthetic-{tag}` of so many shoppers and products; `length` products per list."""
+
+    tag: int
+    users: int
+    products: int
+    length: int = 50
+    seed: int = 0
+
+    @property
+    def generation(self) -> str:
+        return f"synthetic-{self.tag}"
+
+    def shown(self, number: int) -> UUID:
+        """Id of a product as it appears in lists."""
+        return UUID(int=self.tag << 64 | number)
+
+    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
+        """All keys but `ready`."""
+        name, scopes = self.generation, [keys.WHOLE_SHOP, keys.channel_scope("web"), keys.category_scope("made/up")]
+        draw = random.Random(self.seed)
+        for start in range(0, self.products, keys.ITEMS_PER_CHUNK):
+            numbers = range(start, min(start + keys.ITEMS_PER_CHUNK, self.products))
+            yield keys.items_key(name, start), b"".join(self.shown(number).bytes for number in numbers)
+        falling = [1 / (place + 2) for place in range(self.length)]
+        for place, scope in enumerate(scopes):
+            items = range(place, place + self.length)
+            yield keys.popular_key(name, scope), keys.encode_popular(items, falling)
+        for number in range(self.users):
+            own = [draw.randrange(self.products) for _ in range(REASONS)]
+            lists = {slot: self._ranked(draw, falling, own) for slot in SLOTS}
+            yield keys.user_key(name, user_id(number).bytes), keys.encode_user(lists)
+        for number in range(self.products):
+            near = [draw.randrange(self.products) for _ in range(NEIGHBOURS)]
+            value = keys.encode_neighbours(2, near, falling[:NEIGHBOURS], [2] * NEIGHBOURS)
+            yield keys.neighbours_key(name, product_id(number).bytes), value
+            regular = self.tag * 100_000 + 100 + draw.randrange(1_000)
+            signal = PriceSignal("EUR", regular, regular - 10, None, -1.5 - draw.random(), 0.2, "events", 20.0)
+            yield keys.signal_key(name, product_id(number).bytes), keys.encode_signal(signal)
+        yield keys.meta_key(name), json.dumps(self._meta(scopes)).encode()
+
+    def _ranked(self, draw: random.Random, falling: list[float], own: list[int]) -> Ranked:
+        items = [draw.randrange(self.products) for _ in range(self.length)]
+        return Ranked(items, falling, [1] * self.length, draw.choices(own, k=self.length))
+
+    def _meta(self, scopes: list[str]) -> dict[str, object]:
+        return {
+            "generation": self.generation,
+            "format": keys.FORMAT,
+            "as_of": "1970-01-01",
+            "items": self.products,
+            "item_chunks": list(range(0, self.products, keys.ITEMS_PER_CHUNK)),
+            "scopes": scopes,
+            "guardrails": asdict(conf.load("pricing", Guardrails)),
+            "policy": "synthetic",
+        }
+
+    def write(self, client: Client) -> None:
+        """Put the whole generation into Redis, `ready` last; it is not live yet."""
+        with client.pipeline(transaction=False) as pipeline:
+            for number, (key, value) in enumerate(self.pairs(), 1):
+                pipeline.set(key, value)
+                if number % PER_PIPELINE == 0:
+                    pipeline.execute()
+            pipeline.set(keys.ready_key(self.generation), self.tag)
+            pipeline.execute()
+
+
+def user_id(number: int) -> UUID:
+    """A shopper one can ask about."""
+    return UUID(int=1 << 120 | number)
+
+
+def product_id(number: int) -> UUID:
+    """A product one can ask about."""
+    return UUID(int=2 << 120 | number)

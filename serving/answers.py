@@ -1,0 +1,65 @@
+"""Answers as JSON bytes, in the form that schemas.py documents. A test holds the two together."""
+
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from contracts import keys
+from serving.generation import Generation
+from serving.prices import Quote
+from serving.shelves import Shelf
+
+
+def request_id() -> str:
+    """A new UUIDv7: sorts by time, so that logs and events of one moment lie together."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = secrets.randbits(74)
+    value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0x2 << 62 | random & (1 << 62) - 1
+    return keys.uuid_text(value.to_bytes(16, "big"))
+
+
+def items(generation: Generation | None, shelf: Shelf | None, slot: str | None = None) -> bytes:
+    """A list of products; an empty one while no generation was loaded."""
+    body: dict[str, Any] = (
+        {"items": []} if generation is None or shelf is None else {"items": _items(generation, shelf)}
+    )
+    if slot is not None:
+        body["slot"] = slot
+    body["source"] = "none" if shelf is None else shelf.source
+    return _sealed(body, generation, shelf is None or shelf.degraded)
+
+
+def price(generation: Generation | None, quote: Quote, degraded: bool) -> bytes:
+    return _sealed(quote, generation, degraded)
+
+
+def prices(generation: Generation | None, quotes: Sequence[Quote], degraded: bool) -> bytes:
+    return _sealed({"prices": quotes}, generation, degraded)
+
+
+def state(generation: Generation) -> bytes:
+    """What /ready says of the generation in use."""
+    return orjson.dumps({"status": "ready", "generation": generation.id, "as_of": generation.as_of})
+
+
+def _items(generation: Generation, shelf: Shelf) -> list[dict[str, Any]]:
+    name = generation.product_id
+    return [
+        {
+            "product_id": name(item),
+            "score": float(f"{score:.7g}"),  # what a float32 holds; its digits past that are noise
+            "source": keys.SOURCE_NAMES[source],
+            "because": None if because == keys.NOTHING else name(because),
+        }
+        for item, score, source, because in zip(*shelf.ranked, strict=True)
+    ]
+
+
+def _sealed(body: dict[str, Any], generation: Generation | None, degraded: bool) -> bytes:
+    body["generation"] = None if generation is None else generation.id
+    body["request_id"] = request_id()
+    body["degraded"] = degraded
+    return orjson.dumps(body)

@@ -1,0 +1,65 @@
+"""The online API: recommendations and prices from the live generation. `uvicorn --factory serving.app:app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from serving import failures, routes
+from serving.metrics import Metrics
+from serving.reads import IN_FLIGHT, Reads
+from serving.schemas import Failure
+from serving.settings import Settings
+from serving.watcher import Watcher
+
+LOAD_TIMEOUT_S = 5.0  # of one read while a generation is loaded, beside the requests
+
+
+def app() -> FastAPI:
+    """The application as the environment sets it."""
+    return create_app(Settings())
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Serving over the Redis of these settings; it starts, and answers, also while that Redis is down."""
+    metrics = Metrics()
+    fast = _client(settings.redis_url, settings.redis_timeout_s, connections=IN_FLIGHT)
+    patient = _client(settings.redis_url, LOAD_TIMEOUT_S, connections=1)
+    reads = Reads(fast)
+    watcher = Watcher(patient, reads, metrics, settings.pointer_poll_s)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with watcher.following():
+                yield
+        finally:
+            await fast.aclose()
+            await patient.aclose()
+            metrics.leave()
+
+    application = FastAPI(
+        title="Shelfwise serving",
+        description="What to show each shopper, and what to charge.",
+        lifespan=lifespan,
+        responses={422: {"model": Failure, "description": "The request is not well formed"}},
+    )
+    application.include_router(routes.questions(watcher, reads, metrics))
+    application.include_router(routes.operations(watcher, metrics))
+    failures.install(application)
+    return application
+
+
+def _client(url: str, timeout_s: float, connections: int) -> Redis:
+    """A client that gives up at once rather than try again: the caller knows what to do without Redis."""
+    return Redis.from_url(
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        max_connections=connections,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )

@@ -1,0 +1,80 @@
+"""What Prometheus sees: how fast each route answers, how often from a fall-back, and which generation is live.
+
+With PROMETHEUS_MULTIPROC_DIR set (an empty folder, before the first worker starts) any worker answers for all of them.
+"""
+
+import os
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+from serving.shelves import Shelf
+
+BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+
+class Metrics:
+    """The metrics of one app; a registry of its own, so that two apps in one process do not collide."""
+
+    def __init__(self) -> None:
+        self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        self._registry = CollectorRegistry()
+        self._latency = Histogram(
+            "serving_request_seconds",
+            "Time from request to answer",
+            ["route"],
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        self._answers = Counter(
+            "serving_answers", "Answers by source", ["route", "source", "degraded"], registry=self._registry
+        )
+        self._generation = Gauge(
+            "serving_generation_workers",
+            "Workers that answer from this generation",
+            ["generation"],
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self._redis = Gauge(
+            "serving_redis_up",
+            "1 while every worker reaches Redis",
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
+        self._series: dict[tuple[str, str, bool], tuple[Counter, Histogram]] = {}
+
+    def shelf(self, route: str, shelf: Shelf | None, started: float) -> None:
+        """One list was answered; `started` by time.perf_counter."""
+        self.answered(route, "none" if shelf is None else shelf.source, shelf is None or shelf.degraded, started)
+
+    def answered(self, route: str, source: str, degraded: bool, started: float) -> None:
+        """One question was answered; `started` by time.perf_counter."""
+        key = (route, source, degraded)
+        if key not in self._series:
+            counter = self._answers.labels(route, source, str(degraded).lower())
+            self._series[key] = counter, self._latency.labels(route)
+        counter, histogram = self._series[key]
+        counter.inc()
+        histogram.observe(time.perf_counter() - started)
+
+    def generation_loaded(self, before: str | None, now: str) -> None:
+        if before is not None:
+            self._generation.labels(before).set(0)
+        self._generation.labels(now).set(1)
+
+    def redis_up(self, up: bool) -> None:
+        self._redis.set(1 if up else 0)
+
+    def text(self) -> bytes:
+        """The exposition format, over all workers."""
+        if not self._shared:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
+
+    def leave(self) -> None:
+        """This worker ends: its gauges count no longer."""
+        if self._shared:
+            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

@@ -1,0 +1,116 @@
+"""The request path's door to Redis: reads of concurrent requests leave together, and an outage costs nobody a wait."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+FAILURES = 3  # in a row; a single late answer is no outage
+IN_FLIGHT = 2
+BATCH_KEYS = 1_000
+
+
+class Unavailable(RuntimeError):
+    """Redis does not answer, or not in time."""
+
+
+class GenerationGone(Unavailable):
+    """Redis answers, but the generation's keys are no longer there."""
+
+
+class _Read(NamedTuple):
+    ready: bytes
+    wanted: Sequence[bytes]
+    answer: asyncio.Future[list[bytes | None]]
+
+
+class Reads:
+    """Batches what the requests of one moment want into one MGET: one round trip each, a fraction of the cost.
+
+    After FAILURES in a row it refuses at once, until `recovered` is called by whoever has seen Redis again.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._waiting: deque[_Read] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+        self._failures = 0
+
+    @property
+    def available(self) -> bool:
+        return self._failures < FAILURES
+
+    def recovered(self) -> None:
+        """Redis was seen to answer."""
+        self._failures = 0
+
+    def lost(self) -> None:
+        """Redis was seen not to answer: refuse at once from now on."""
+        self._failures = FAILURES
+
+    async def get(self, ready: bytes, wanted: Sequence[bytes]) -> list[bytes | None]:
+        """Values of the keys, None where there is none; `ready` is the key without which their generation is gone."""
+        if not self.available:
+            raise Unavailable
+        loop = asyncio.get_running_loop()
+        read = _Read(ready, wanted, loop.create_future())
+        self._waiting.append(read)
+        self._schedule(loop)
+        return await read.answer
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._waiting and not self._scheduled and len(self._tasks) < IN_FLIGHT:
+            self._scheduled = True
+            loop.call_soon(self._flush, loop)
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = False
+        batch: list[_Read] = []
+        size = 0
+        while self._waiting and size < BATCH_KEYS:
+            read = self._waiting.popleft()
+            if not read.answer.done():  # its client may have gone
+                batch.append(read)
+                size += len(read.wanted)
+        if not batch:
+            return
+        task = loop.create_task(self._send(batch))
+        self._tasks.add(task)
+        task.add_done_callback(self._sent)
+        self._schedule(loop)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._schedule(task.get_loop())
+
+    async def _send(self, batch: list[_Read]) -> None:
+        if not self.available:
+            return _refuse(batch, Unavailable())
+        sentinels = list({read.ready for read in batch})
+        wanted = [key for read in batch for key in read.wanted]
+        try:
+            values = await self._client.mget(sentinels + wanted)
+        except (RedisError, OSError) as error:
+            self._failures += 1
+            return _refuse(batch, Unavailable(str(error)))
+        self._failures = 0
+        there = {sentinel for sentinel, value in zip(sentinels, values, strict=False) if value is not None}
+        at = len(sentinels)
+        for read in batch:
+            end = at + len(read.wanted)
+            if not read.answer.done():
+                if read.ready in there:
+                    read.answer.set_result(values[at:end])
+                else:
+                    read.answer.set_exception(GenerationGone())
+            at = end
+
+
+def _refuse(batch: list[_Read], reason: Unavailable) -> None:
+    for read in batch:
+        if not read.answer.done():
+            read.answer.set_exception(reason)

@@ -1,0 +1,99 @@
+"""What one can ask serving: shelves and prices for the shop, health and metrics for whoever runs it."""
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from serving import answers, prices, shelves
+from serving.direct import DirectRoute
+from serving.failures import failure
+from serving.metrics import Metrics
+from serving.reads import Reads
+from serving.schemas import (
+    Failure,
+    Items,
+    PopularQuery,
+    PriceAnswer,
+    Prices,
+    PricesBody,
+    Recommendations,
+    RecommendationsQuery,
+    SimilarQuery,
+)
+from serving.watcher import Watcher
+
+
+def questions(watcher: Watcher, reads: Reads, metrics: Metrics) -> APIRouter:
+    """The shop's questions. Each takes the live generation once and answers from that one throughout."""
+    router = APIRouter(route_class=DirectRoute)
+
+    @router.get("/users/{user_id}/recommendations", response_model=Recommendations, tags=["shelves"])
+    async def recommendations(user_id: str, query: Annotated[RecommendationsQuery, Query()]) -> bytes:
+        """A shelf for this shopper; strangers get what is popular where they are."""
+        started, generation, shelf = time.perf_counter(), watcher.generation, None
+        if generation is not None:
+            shelf = await shelves.personal(generation, reads, user_id, query.slot, query.k, query.channel)
+        metrics.shelf("recommendations", shelf, started)
+        return answers.items(generation, shelf, slot=query.slot)
+
+    @router.get("/products/{product_id}/similar", response_model=Items, tags=["shelves"])
+    async def similar(product_id: str, query: Annotated[SimilarQuery, Query()]) -> bytes:
+        """Products like this one; what is popular in its category when there are none."""
+        started, generation, shelf = time.perf_counter(), watcher.generation, None
+        if generation is not None:
+            shelf = await shelves.similar(generation, reads, product_id, query.k)
+        metrics.shelf("similar", shelf, started)
+        return answers.items(generation, shelf)
+
+    @router.get("/popular", response_model=Items, tags=["shelves"])
+    async def popular(query: Annotated[PopularQuery, Query()]) -> bytes:
+        """What is bought most, in a category, a channel or the whole shop."""
+        started, generation, shelf = time.perf_counter(), watcher.generation, None
+        if generation is not None:
+            shelf = shelves.popular(generation, query.k, query.channel, query.category, not reads.available)
+        metrics.shelf("popular", shelf, started)
+        return answers.items(generation, shelf)
+
+    @router.get("/products/{product_id}/price", response_model=PriceAnswer, tags=["prices"])
+    async def price(product_id: str) -> bytes:
+        """What to charge for one unit, and why; the same for everybody."""
+        started, generation = time.perf_counter(), watcher.generation
+        [quote], degraded = await prices.quotes(generation, reads, [product_id])
+        metrics.answered("price", quote["source"], degraded, started)
+        return answers.price(generation, quote, degraded)
+
+    @router.post("/prices", response_model=Prices, tags=["prices"])
+    async def batch(body: PricesBody) -> bytes:
+        """What to charge for each of up to 200 products."""
+        started, generation = time.perf_counter(), watcher.generation
+        quotes, degraded = await prices.quotes(generation, reads, body.product_ids)
+        metrics.answered("prices", "policy" if any(quote["policy"] for quote in quotes) else "none", degraded, started)
+        return answers.prices(generation, quotes, degraded)
+
+    return router
+
+
+def operations(watcher: Watcher, metrics: Metrics) -> APIRouter:
+    """The operator's questions."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/health")
+    async def health() -> dict[str, str]:
+        """The process runs."""
+        return {"status": "ok"}
+
+    @router.get("/ready", responses={503: {"model": Failure, "description": "No generation was loaded yet"}})
+    async def ready() -> Response:
+        """Requests may be sent here: a generation was loaded, and outlives an outage of Redis."""
+        if watcher.generation is None:
+            return failure(503, "not_ready", "no generation was loaded yet: publish one, or wait for Redis")
+        return Response(answers.state(watcher.generation), media_type="application/json")
+
+    @router.get("/metrics")
+    async def scrape() -> Response:
+        """Counters and latencies for Prometheus, of all workers."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router

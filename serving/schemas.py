@@ -1,0 +1,93 @@
+"""What comes in over the wire, validated, and what goes out, documented: answers.py writes it as bytes."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_K = 50
+MAX_PRICES = 200
+
+Slot = Literal["for_you", "buy_again", "discover"]
+Name = Annotated[str, Field(max_length=200)]
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class RecommendationsQuery(_Input):
+    slot: Slot = Field(default="for_you", description="Which shelf")
+    k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
+    channel: Name | None = Field(default=None, description="Where the shopper is: whose popular list strangers get")
+
+
+class SimilarQuery(_Input):
+    k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
+
+
+class PopularQuery(_Input):
+    channel: Name | None = Field(default=None, description="Most bought there")
+    category: Name | None = Field(default=None, description="Most bought in this category path; wins over channel")
+    k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
+
+
+class PricesBody(_Input):
+    product_ids: list[Name] = Field(min_length=1, max_length=MAX_PRICES)
+
+
+class Item(BaseModel):
+    product_id: str
+    score: float = Field(description="Unitless, falling along the list")
+    source: Literal["repeat", "collaborative", "content", "popular"] = Field(description="Model that contributed most")
+    because: str | None = Field(description="The shopper's own product that explains it best")
+
+
+class Envelope(BaseModel):
+    generation: str | None = Field(description="Generation that answered; null before the first was published")
+    request_id: str = Field(description="To be sent back with the events that this answer leads to")
+    degraded: bool = Field(description="True when Redis did not answer, or too late")
+
+
+class Items(Envelope):
+    source: Literal["personal", "collaborative", "content", "popular", "none"] = Field(
+        description="personal: the shopper's own list; collaborative or content: neighbours; popular: the fall-back"
+    )
+    items: list[Item]
+
+
+class Recommendations(Items):
+    slot: Slot
+
+
+class Price(BaseModel):
+    product_id: str
+    source: Literal["policy", "none"] = Field(description="none: the product has no price in this generation")
+    action: Literal["move", "hold", "none"] = Field(description="hold: the price in force stays")
+    price_minor: int | None = Field(description="Price of one unit, minor units of the currency")
+    list_price_minor: int | None = Field(description="Regular price of one unit, minor units of the currency")
+    currency: str | None = Field(description="ISO 4217 code")
+    reasons: list[str] = Field(description="What moved the price, in the order in which it did")
+    binding: str | None = Field(description="The guardrail that held the price back")
+    policy: str | None = Field(description="The policy that set it")
+
+
+class PriceAnswer(Price, Envelope):
+    pass
+
+
+class Prices(Envelope):
+    prices: list[Price] = Field(description="In the order asked for")
+
+
+class Fault(BaseModel):
+    field: str
+    reason: str
+
+
+class Failure(BaseModel):
+    """Every answer that is not 200, 503 of /ready included."""
+
+    error: str = Field(description="A code: invalid_request, not_found, not_ready …")
+    message: str
+    faults: list[Fault]
+    request_id: str

@@ -1,0 +1,124 @@
+"""The loaders' door into the shop's database: one transaction, filled by COPY."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import asyncpg
+import duckdb
+import pyarrow
+import pyarrow.csv
+
+from commerce_core.db import driver_url
+from shelfwise.load.errors import LoadError
+from shelfwise.load.progress import Report
+
+BATCH_ROWS = 50_000
+
+
+class Shop:
+    """One open transaction of one source's load; nobody else loads that source meanwhile."""
+
+    def __init__(self, connection: asyncpg.Connection, source: str) -> None:
+        self.connection = connection
+        self.source = source
+
+    @classmethod
+    @asynccontextmanager
+    async def transaction(cls, database_url: str, source: str) -> AsyncIterator[Self]:
+        """Commits when the block ends, leaves nothing behind when it raises."""
+        # A load is longer than any transaction of the shop may be, hence no timeout (docs/adr/0003).
+        dsn = driver_url(database_url, settings={"TimeZone": "UTC", "transaction_timeout": "0"})
+        try:
+            connection = await asyncpg.connect(dsn)
+        except (OSError, asyncpg.PostgresError) as error:
+            raise LoadError(f"the shop's database does not answer: {error}") from error
+        try:
+            async with connection.transaction():
+                if await connection.fetchval("select to_regclass('loads')") is None:
+                    raise LoadError("the shop's database has no tables yet: run its migrations first")
+                await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"load {source}")
+                yield cls(connection, source)
+        finally:
+            await connection.close()
+
+    async def earlier_loads(self) -> dict[str, dict[str, Any]]:
+        """Digest and report of each finished load of this source, oldest first."""
+        rows = await self.connection.fetch(
+            "select digest, rows from loads where source = $1 order by loaded_at", self.source
+        )
+        return {row["digest"]: json.loads(row["rows"]) for row in rows}
+
+    async def record(self, digest: str, report: dict[str, Any]) -> None:
+        """Remember that this load has been done."""
+        await self.connection.execute(
+            "insert into loads (source, digest, rows) values ($1, $2, $3)", self.source, digest, json.dumps(report)
+        )
+
+    async def categories(self, duck: duckdb.DuckDBPyConnection) -> None:
+        """The shop's categories as DuckDB table `known_categories`: paths are shared by all sources."""
+        rows = await self.connection.fetch("select path, category_id::text from categories")
+        known = pyarrow.table(
+            {"path": [row[0] for row in rows], "category_id": [row[1] for row in rows]},
+            schema=pyarrow.schema([("path", pyarrow.string()), ("category_id", pyarrow.string())]),
+        )
+        duck.register("known_categories_rows", known)
+        duck.execute("create table known_categories as select path, category_id::uuid as category_id"
+                     " from known_categories_rows")  # fmt: skip
+        duck.unregister("known_categories_rows")
+
+    async def click_partitions(self, duck: duckdb.DuckDBPyConnection, relation: str) -> None:
+        """A partition for each day of the clicks in `relation`, asked for in runs of neighbouring days."""
+        runs = duck.execute(
+            f"select min(day), max(day) + 1 from (select day, day - row_number() over (order by day)::int as run"
+            f" from (select distinct day from {relation})) group by run order by 1"
+        ).fetchall()
+        for first_day, until in runs:
+            await self.connection.execute("select ensure_click_partitions($1, $2)", first_day, until)
+
+    async def copy(self, duck: duckdb.DuckDBPyConnection, relation: str, table: str, progress: Report) -> int:
+        """Every row of a DuckDB relation into the shop's table of the same columns; how many there were."""
+        (total,) = duck.execute(f"select count(*) from {relation}").fetchall()[0]
+        reader = duck.sql(f"from {relation}").to_arrow_reader(BATCH_ROWS)
+        progress(table, 0, total)
+
+        async def batches() -> AsyncIterator[bytes]:
+            # DuckDB makes the next batch while PostgreSQL takes in the one before.
+            done, coming = 0, asyncio.create_task(asyncio.to_thread(_next_csv, reader))
+            while (batch := await coming) is not None:
+                coming = asyncio.create_task(asyncio.to_thread(_next_csv, reader))
+                rows, data = batch
+                yield data
+                done += rows
+                progress(table, done, total)
+
+        try:
+            await self.connection.copy_to_table(
+                table, source=batches(), columns=reader.schema.names, format="csv", encoding="utf-8"
+            )
+        finally:
+            reader.close()
+        return int(total)
+
+
+async def analyze(database_url: str, tables: list[str]) -> None:
+    """Let the planner know what has come."""
+    connection = await asyncpg.connect(driver_url(database_url))
+    try:
+        await connection.execute(f"analyze {', '.join(tables)}")
+    finally:
+        await connection.close()
+
+
+def _next_csv(reader: pyarrow.RecordBatchReader) -> tuple[int, bytes] | None:
+    """The next batch as CSV without header: texts quoted, nulls bare, as PostgreSQL's CSV format tells them apart."""
+    try:
+        batch = reader.read_next_batch()
+    except StopIteration:
+        return None
+    data = io.BytesIO()
+    pyarrow.csv.write_csv(batch, data, pyarrow.csv.WriteOptions(include_header=False))
+    return batch.num_rows, data.getvalue()

@@ -1,7 +1,7 @@
 """`shelfwise`: the local stack, the loaders and the steps from a terminal. What is heavy is imported when asked for."""
 
 import sys
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,10 +137,9 @@ def load_complete_journey(
     from shelfwise.load import complete_journey
     from shelfwise.load.progress import bars
 
+    database_url = _database_url()
     with bars() as progress:
-        report = complete_journey.load(
-            _database_url(), shift_to=shift_to.date() if shift_to else None, progress=progress
-        )
+        report = complete_journey.load(database_url, shift_to=shift_to.date() if shift_to else None, progress=progress)
     _print(report)
 
 
@@ -156,9 +155,10 @@ def load_files(
     from shelfwise.load import files
     from shelfwise.load.progress import bars
 
+    database_url = _database_url()
     with bars() as progress:
         report = files.load(
-            _database_url(),
+            database_url,
             orders=orders,
             products=products,
             clicks=clicks,
@@ -177,19 +177,19 @@ def run(
     step: Annotated[str, typer.Argument(help=f"day (the whole chain), or one of {', '.join(STEPS)}")], day: Day
 ) -> None:
     """Run one step, or the whole chain, for a day."""
-    import importlib
-
     name = step.replace("-", "_")
     if name not in (*STEPS, "day"):
         raise typer.BadParameter(f"{step}: the steps are day, {', '.join(STEPS)}")
     _load_environment()
-    if name == "day":
-        from pipelines.day import run_day
-        from shelfwise.progress import step_done
+    from pipelines.day import run_day, run_step
+    from shelfwise.progress import Steps
 
-        _print(run_day(day.date(), on_step=step_done))
-    else:
-        _print(importlib.import_module(f"pipelines.{name}").run(day.date()))
+    with Steps() as steps:
+        if name == "day":
+            done = run_day(day.date(), on_step=steps)
+        else:
+            done = {name: run_step(name, day.date(), on_step=steps)}
+    _print({step: state.report for step, state in done.items()})
 
 
 @app.command()
@@ -198,17 +198,15 @@ def backfill(
     last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"])] = None,
 ) -> None:
     """Bring a range of days into the lake; without bounds all that the shop has."""
+    if first and last and last < first:
+        raise typer.BadParameter(f"--from {first.date()} is after --to {last.date()}")
     _load_environment()
-    from pipelines import day as days
+    from pipelines import day
+    from shelfwise.progress import Steps
 
-    start = first.date() if first else None
-    end = last.date() if last else None
-    if start is None or end is None:
-        known = _known_days()
-        start, end = start or known[0], end or known[1]
-    if end < start:
-        raise typer.BadParameter(f"{start} is after {end}")
-    _print(days.backfill(start, end))
+    with Steps() as steps:
+        done = day.backfill(first.date() if first else None, last.date() if last else None, on_step=steps)
+    _print({step: state.report for step, state in done.items()})
 
 
 @app.command()
@@ -255,17 +253,6 @@ def _database_url() -> str:
     if "DATABASE_URL" not in os.environ:
         raise StartError("no shop to load into: start one with `shelfwise up --detach`, or set DATABASE_URL")
     return os.environ["DATABASE_URL"]
-
-
-def _known_days() -> tuple[date, date]:
-    """First and last day that the shop has something to export for."""
-    from pipelines.settings import Settings
-    from pipelines.source import Shop, ShopUnreachable
-
-    days = Shop.of(Settings()).span()
-    if days is None:
-        raise ShopUnreachable("the shop is empty: fill it with `shelfwise load`")
-    return days
 
 
 def _print(report: Any) -> None:

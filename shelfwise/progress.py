@@ -2,12 +2,15 @@
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.table import Table
 
 from shelfwise.local.status import Status
+
+if TYPE_CHECKING:
+    from pipelines.day import StepState
 
 COLOURS = {"running": "green", "starting": "yellow", "restarting": "red", "waiting": "dim", "stopped": "dim"}
 
@@ -65,9 +68,27 @@ def table(status: Status) -> None:
     Console().print(shown, f"{status.phase}, supervisor {status.pid}", soft_wrap=True)
 
 
-def step_done(step: str, seconds: float, report: object) -> None:
-    """One line as each step of the chain ends."""
-    Console(stderr=True).print(f"  [green]✓[/] {step:<15} {seconds:7.1f} s")
+class Steps:
+    """Called as each step starts and ends: a spinner meanwhile, one line after it."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._spinner = self._console.status("")
+
+    def __enter__(self) -> Self:
+        self._spinner.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spinner.stop()
+
+    def __call__(self, step: "StepState") -> None:
+        self._spinner.update(step.step)
+        if step.state != "running":
+            mark = "[green]✓[/]" if step.state == "done" else "[red]✗[/]"
+            self._console.print(f"  {mark} {step.step:<16} {step.seconds:7.1f} s  {step.peak_rss_mb:6d} MB")
 
 
 def _age(seconds: float) -> str:

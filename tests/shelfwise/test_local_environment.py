@@ -1,0 +1,30 @@
+"""Variables in files: what is set already wins, and what was written is what is read."""
+
+from shelfwise.local import environment
+from shelfwise.settings import StackSettings
+
+
+def test_values_with_spaces_and_quotes_come_back(tmp_path):
+    settings = StackSettings(data_dir=tmp_path / "a 'quoted' place")
+    written = environment.write(settings, "postgresql:///shop?host=/a b&user=postgres", "redis://127.0.0.1:1/0")
+    assert environment.read(environment.stack_env(settings.data_dir)) == written
+
+
+def test_what_is_set_already_wins(tmp_path, monkeypatch):
+    file = tmp_path / ".env"
+    file.write_text("# a comment\n\nSPARK_MASTER=spark://cluster:7077\nCORE_URL='http://elsewhere'\n")
+    monkeypatch.setenv("SPARK_MASTER", "local[1]")
+    monkeypatch.delenv("CORE_URL", raising=False)
+    environment.load(file)
+    import os
+
+    assert (os.environ["SPARK_MASTER"], os.environ["CORE_URL"]) == ("local[1]", "http://elsewhere")
+    monkeypatch.delenv("CORE_URL")
+
+
+def test_secret_is_made_once_unless_given(tmp_path):
+    first = environment.write(StackSettings(data_dir=tmp_path), "", "")["SERVICE_TOKEN"]
+    assert len(first) >= 32
+    assert environment.write(StackSettings(data_dir=tmp_path), "", "")["SERVICE_TOKEN"] == first
+    given = StackSettings(data_dir=tmp_path, service_token="given-by-the-user")
+    assert environment.write(given, "", "")["SERVICE_TOKEN"] == "given-by-the-user"

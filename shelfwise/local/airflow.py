@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +16,13 @@ DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 
 class EmbeddedAirflow:
-    """`with EmbeddedAirflow(home, port) as airflow: airflow.url`: one machine, two tasks at a time, no login."""
+    """`with EmbeddedAirflow(home, port, stack.env) as airflow: airflow.url`: one machine, two tasks at a time, no login."""
 
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, env: Mapping[str, str]) -> None:
         self.home = home.resolve()
         self.url = f"http://127.0.0.1:{port}"
         self.env = {
+            **env,  # where the lake, the shop, Redis and MLflow are
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "false",

@@ -1,0 +1,83 @@
+"""One day of a slice of the real data, from the loader to answers over HTTP, by the commands that a user types."""
+
+from datetime import date, timedelta
+
+import httpx
+import pytest
+
+from contracts.tables import PRICE_SIGNALS, RAW, USER_LISTS, USER_PRODUCT
+from pipelines.lake import Lake
+from shelfwise.load import complete_journey
+
+DAY = date(2017, 12, 28)
+ONLY = (DAY, DAY + timedelta(days=1))
+HOUSEHOLDS = 150
+
+
+@pytest.fixture(scope="module")
+def published(shelfwise):
+    complete_journey.load(shelfwise.env["DATABASE_URL"], households=HOUSEHOLDS)
+    shelfwise("backfill")
+    return shelfwise("run", "day", "--day", str(DAY))
+
+
+@pytest.fixture(scope="module")
+def lake(shelfwise, published):
+    return Lake(shelfwise.env["LAKE_URI"])
+
+
+def test_the_lake_holds_what_the_shop_counts(shelfwise, lake):
+    headers = {"Authorization": f"Bearer {shelfwise.env['SERVICE_TOKEN']}"}
+    for table in RAW:
+        url = f"{shelfwise.env['CORE_URL']}/export/{table.name}/count"
+        counted = httpx.get(url, params={"day": "2016-12-01", "until": "2018-02-01"}, headers=headers).json()["days"]
+        assert sum(counted.values()) == lake.rows(table) > 0
+
+
+def test_served_lists_are_the_published_ones(shelfwise, lake):
+    lists = lake.arrow(USER_LISTS, days=ONLY).to_pylist()
+    assert len({row["user_id"] for row in lists}) >= HOUSEHOLDS * 0.95
+    for row in lists[:: len(lists) // 40]:
+        shelf = shelfwise.ask(f"/users/{row['user_id']}/recommendations", slot=row["slot"], k=10)
+        assert [item["product_id"] for item in shelf["items"]] == row["product_ids"][:10]
+        assert shelf["source"] == "personal"
+        assert shelf["generation"].startswith(f"{DAY:%Y%m%d}-")
+
+
+def test_what_is_bought_again_was_bought_and_what_is_discovered_was_not(shelfwise, lake):
+    bought: dict[str, set[str]] = {}
+    for row in lake.arrow(USER_PRODUCT, days=ONLY, columns=["user_id", "product_id"]).to_pylist():
+        bought.setdefault(row["user_id"], set()).add(row["product_id"])
+    for row in lake.arrow(USER_LISTS, days=ONLY).to_pylist():
+        if row["slot"] == "buy_again":
+            assert set(row["product_ids"]) <= bought.get(row["user_id"], set())
+        if row["slot"] == "discover":
+            assert not set(row["product_ids"]) & bought.get(row["user_id"], set())
+
+
+def test_strangers_and_unknown_products_take_the_cold_path(shelfwise, published):
+    assert shelfwise.ask("/users/nobody/recommendations")["source"] == "popular"
+    assert len(shelfwise.ask("/users/nobody/recommendations", k=7)["items"]) == 7
+    assert shelfwise.ask("/products/nothing/similar")["source"] in ("popular", "none")
+    assert shelfwise.ask("/products/nothing/price")["price_minor"] is None
+
+
+def test_prices_stay_between_their_guardrails(shelfwise, lake):
+    signals = lake.arrow(PRICE_SIGNALS, days=ONLY).to_pylist()
+    assert signals
+    for signal in signals[:: max(1, len(signals) // 50)]:
+        price = shelfwise.ask(f"/products/{signal['product_id']}/price")
+        if price["price_minor"] is not None and price["action"] == "move":
+            assert 0.9 * signal["price_minor"] - 1 <= price["price_minor"] <= 1.1 * signal["price_minor"] + 1
+        assert price["generation"].startswith(f"{DAY:%Y%m%d}-")
+
+
+def test_the_champion_beats_popularity_on_the_held_out_weeks(lake, published):
+    report = lake.read_report(f"evaluate/{DAY}.json")
+    assert report["next"]["ndcg10"] > report["peers"]["next"]["popularity"]
+
+
+def test_running_the_day_again_gives_the_same_generation(shelfwise, published, lake):
+    before = shelfwise.ask("/popular")["generation"]
+    shelfwise("run", "publish", "--day", str(DAY))
+    assert shelfwise.ask("/popular")["generation"] == before

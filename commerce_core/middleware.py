@@ -34,14 +34,17 @@ class RequestMiddleware:
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                timeout.reschedule(None)
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
+        async def send_in_time(message: Message) -> None:
+            timeout.reschedule(None)
+            await send_with_id(message)
+
         try:
             async with timeout:
-                await self.app(scope, _limited(receive), send_with_id)
+                await self.app(scope, _limited(receive), send_in_time)
         except TimeoutError:
             if status:
                 raise

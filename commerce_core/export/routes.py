@@ -49,6 +49,7 @@ async def counts(transaction: Transaction, table: Table, window: Window) -> Coun
 
 @router.get(
     "/{table}",
+    status_code=200,
     response_class=ArrowResponse,
     responses={
         200: {

@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 import asyncpg
 import pytest
@@ -82,6 +82,29 @@ class TestClickPartitions:
                 await connection.close()
 
         assert sum(await asyncio.gather(*(ensure() for _ in range(5)))) == 10
+
+    async def test_clicks_that_arrive_while_their_partition_is_made_are_kept(self, shop_url, db):
+        """30 times: three writers of a day begin together with the maker of its partition."""
+
+        async def write(connection, day, barrier):
+            await barrier.wait()
+            await connection.execute(self.INSERT, day, datetime.combine(day, time(12), UTC))
+
+        writers = [await asyncpg.connect(driver_url(shop_url)) for _ in range(3)]
+        try:
+            for number in range(30):
+                day, barrier = date(2033, 1, 1 + number), asyncio.Barrier(4)
+
+                async def make(day=day, barrier=barrier):
+                    await barrier.wait()
+                    await db.execute("select ensure_click_partitions($1::date, $1::date + 1)", day)
+
+                await asyncio.gather(make(), *(write(writer, day, barrier) for writer in writers))
+                homes = "select tableoid::regclass::text, count(*) from clicks where day = $1 group by 1"
+                assert dict(await db.fetch(homes, day)) == {f"clicks_{day:%Y%m%d}": 3}
+        finally:
+            for writer in writers:
+                await writer.close()
 
     async def test_the_day_is_that_of_receipt(self, db):
         with pytest.raises(asyncpg.CheckViolationError, match="clicks_day_is_received_day"):

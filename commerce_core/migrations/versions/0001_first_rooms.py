@@ -210,10 +210,12 @@ create table loads (
 );
 """
 
-# Rows that had already fallen into the default partition move into the new one before it is attached: attaching takes
-# a lock that lets other writers go on, creating a partition in place would not. One caller at a time.
+# Rows that had already fallen into the default partition move into the new one before it is attached. Writers wait
+# meanwhile, or a row on its way to the default partition would be refused there; readers go on. Nobody waits for long:
+# when a reader holds the default partition the call gives up, and is to be made again. One caller at a time.
 CLICK_PARTITIONS = """
-create function ensure_click_partitions(first_day date, until date) returns integer language plpgsql as $$
+create function ensure_click_partitions(first_day date, until date) returns integer language plpgsql
+set lock_timeout = '5s' as $$
 declare
     made integer := 0;
     day_of date;
@@ -223,6 +225,7 @@ begin
     for day_of in select d::date from generate_series(first_day, until - 1, interval '1 day') d loop
         partition := 'clicks_' || to_char(day_of, 'YYYYMMDD');
         continue when to_regclass(partition) is not null;
+        lock table only clicks in share row exclusive mode;
         lock table clicks_default in access exclusive mode;
         execute format('create table %I (like clicks including defaults including constraints including indexes)',
                        partition);

@@ -1,0 +1,138 @@
+"""What holds for every route: one error shape, request ids, limits, log lines that name nobody, a full OpenAPI."""
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from structlog.testing import capture_logs
+
+from commerce_core.app import create_app
+from commerce_core.dependencies import Transaction
+from commerce_core.middleware import MAX_BODY_BYTES
+from commerce_core.migrate import upgrade
+from commerce_core.settings import Settings
+
+
+def client_of(app):
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "no_such_route"),
+        ("POST", "/products", 405, "method_not_allowed"),
+        ("GET", "/products/7", 422, "invalid_request"),
+        ("GET", "/export/orders?day=2017-01-01", 401, "service_token_needed"),
+        ("POST", "/events", 422, "invalid_request"),
+    ],
+)
+async def test_refusals_have_one_shape(shop, method, path, status, code):
+    answer = await shop.request(method, path)
+    error = answer.json()["error"]
+    assert set(error) == {"code", "message", "details"}
+    assert (answer.status_code, error["code"]) == (status, code)
+
+
+async def test_broken_json_says_where(shop):
+    answer = await shop.post("/events", content=b'{"events": [', headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["details"][0]["where"]) == (422, "[12]")
+
+
+@pytest.mark.parametrize(("offered", "kept"), [("abc-1.2_3", True), ("a b", False), ("x" * 65, False), ("", False)])
+async def test_request_ids_are_kept_or_made(shop, offered, kept):
+    given = (await shop.get("/health", headers={"X-Request-Id": offered})).headers["x-request-id"]
+    assert (given == offered) is kept
+    assert given
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_bodies_are_limited_however_announced(shop, announced):
+    async def pieces():
+        for _ in range(MAX_BODY_BYTES // 65536 + 1):
+            yield b" " * 65536
+
+    content = b" " * (MAX_BODY_BYTES + 1) if announced else pieces()
+    answer = await shop.post("/events", content=content, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+async def test_a_slow_answer_is_given_up_and_its_transaction_with_it(settings, db):
+    slow = APIRouter()
+
+    @slow.get("/slow")
+    async def answer(transaction: Transaction):
+        await (await transaction.connection()).exec_driver_sql("select pg_sleep(20)")
+
+    app = create_app(settings.model_copy(update={"TRANSACTION_TIMEOUT_S": 1}))
+    app.include_router(slow)
+    async with app.router.lifespan_context(app), client_of(app) as shop:
+        refused = await shop.get("/slow")
+        assert (refused.status_code, refused.json()["error"]["code"]) in [
+            (504, "too_slow"),
+            (503, "database_unavailable"),  # the database was quicker to end it
+        ]
+        assert (await shop.get("/products")).is_success
+    running = "select count(*) from pg_stat_activity where query like 'select pg_sleep(20%' and state = 'active'"
+    assert await db.fetchval(running) == 0
+
+
+async def test_log_lines_name_routes_not_people(shop, service, uid):
+    with capture_logs() as logs:
+        await shop.get("/products", params={"q": "private words"})
+        await service.get(f"/orders/{uid('secret')}")
+    lines = [line for line in logs if line["event"] == "request"]
+    assert [line["route"] for line in lines] == ["/products", "/orders/{order_id}"]
+    assert [line["status"] for line in lines] == [200, 404]
+    assert "private" not in str(logs)
+    assert str(uid("secret")) not in str(logs)
+
+
+async def test_readiness_follows_the_database(postgres_database):
+    settings = Settings(DATABASE_URL=postgres_database(), SERVICE_TOKEN="a-token-for-tests-only")
+    app = create_app(settings)
+    async with app.router.lifespan_context(app), client_of(app) as shop:
+        assert (await shop.get("/health")).json() == {"status": "ok"}
+        empty = await shop.get("/ready")
+        assert (empty.status_code, empty.json()["error"]["code"]) == (503, "not_migrated")
+        await asyncio.to_thread(upgrade, settings.DATABASE_URL)
+        assert (await shop.get("/ready")).json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("path", ["/ready", "/products", "/export/orders?day=2017-01-01"])
+async def test_without_a_database_the_process_lives_and_says_so(path):
+    settings = Settings(DATABASE_URL="postgresql:///x?host=/nowhere&user=x", SERVICE_TOKEN="a-token-for-tests-only")
+    app = create_app(settings)
+    async with app.router.lifespan_context(app), client_of(app) as shop:
+        assert (await shop.get("/health")).is_success
+        answer = await shop.get(path, headers={"Authorization": "Bearer a-token-for-tests-only"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
+
+
+async def test_openapi_describes_every_answer(app):
+    document = app.openapi()
+    assert set(document["paths"]) == {
+        "/health",
+        "/ready",
+        "/products",
+        "/products/{product_id}",
+        "/categories",
+        "/orders/{order_id}",
+        "/events",
+        "/export/range",
+        "/export/{table}/count",
+        "/export/{table}",
+    }
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            (content,) = operation["responses"]["200"]["content"].values()
+            assert content["schema"], path
+            assert operation["description"], path
+            for status, answer in operation["responses"].items():
+                if status != "200":
+                    assert answer["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorAnswer"), path
+    for model in ("Click", "ProductSummary", "ProductDetail"):
+        assert document["components"]["schemas"][model]["example"]
+    guarded = {path for path, methods in document["paths"].items() for op in methods.values() if "security" in op}
+    assert guarded == {path for path in document["paths"] if path.startswith(("/export", "/orders"))}

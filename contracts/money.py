@@ -1,8 +1,9 @@
 """How many decimals a currency has, so that minor units can be read and printed."""
 
 # ISO 4217; every other currency in use has two.
-NO_DECIMALS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())
-THREE_DECIMALS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+NO_DECIMALS = {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW"}
+NO_DECIMALS |= {"PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"}
+THREE_DECIMALS = {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"}
 
 
 def exponent(currency: str) -> int:

@@ -28,8 +28,8 @@ def price_weeks(
     without sales say nothing about prices; models.elasticity leaves them out.
     """
     until = as_of - timedelta(days=as_of.weekday())  # Monday of the first week that is not complete
-    sold = orders.where(F.col("day") < F.lit(until)).groupBy("product_id", _monday("day").alias("week_start"))
-    sold = sold.agg(F.sum("quantity").alias("units"))
+    past = orders.where(F.col("day") < F.lit(until))
+    sold = past.groupBy("product_id", _monday("day").alias("week_start")).agg(F.sum("quantity").alias("units"))
     often = sold.groupBy("product_id").count().where(F.col("count") >= min_sale_weeks).select("product_id")
     known = products.select(
         "product_id", F.element_at(F.split("category", "/"), 1).alias("department"), "category"

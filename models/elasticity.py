@@ -3,7 +3,7 @@
 Difference model: given the units of two consecutive weeks of a product, the share of the second is binomial with
 log-odds = change of the terms x effects (conditional Poisson; McCullagh and Nelder 1989, section 6.4.2), so that
 whatever is constant about a product or store drops out. Weeks without a sale are left out, because a price that was
-read off sale lines is stale in them; the likelihood is conditioned on that (both weeks > 0), so nothing is biased by it.
+read off sale lines is stale in them; the likelihood is conditioned on that (both weeks > 0), so it is not biased by it.
 Effects are pooled from all products to department to category to product by empirical Bayes: each level deviates
 from its parent by a normal whose variance is learned by evidence maximisation (MacKay 1992, equation 4.7).
 """
@@ -28,7 +28,6 @@ LOG_ODDS_LIMIT = 8.0  # a share of 99.97 %: beyond it only rounding moves
 class EffectParams:
     """conf/price_effects.toml."""
 
-    min_sale_weeks: int  # products sold in fewer weeks are not estimated (they get their category's mean)
     min_pair_units: int  # units that two consecutive weeks must hold together
     max_log_move: float  # a larger weekly move of the log price is taken for an error of the price log
     event_log_move: float  # from which move on a price change counts as an event
@@ -39,9 +38,13 @@ class EffectParams:
     level_sd: float  # start of the learned deviations, per level
     spread_rounds: int
     holdout_weeks: int
+    recent_weeks: int  # weeks whose mean is a product's expected demand
+    slope_low: float  # a fit becomes champion between these slopes of its calibration on all held-out events
+    slope_high: float
+    least_judged_events: int  # but only when there are so many to judge by
+    least_negative: float  # and with at least this share of identified products selling less when dearer
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prior", tuple(float(value) for value in self.prior))
         if len(self.prior) != len(TERMS):
             raise ValueError(f"prior wants one value for each of {TERMS}")
 
@@ -119,20 +122,21 @@ class Calibration:
 
 
 def pairs(weeks: Weeks, params: EffectParams) -> tuple[Pairs, Strings, Ints]:
-    """Pairs of consecutive weeks that say something, the product ids behind their codes, and each product's first row."""
+    """Pairs of consecutive weeks that say something, the ids behind their product codes, each product's first row."""
     products, first, code = np.unique(weeks.product_id, return_index=True, return_inverse=True)
     number = _number(weeks)
     order = np.lexsort((number, code))
     now, past = order[1:], order[:-1]
-    sold = np.bincount(code[weeks.units > 0], minlength=len(products))
     known = (weeks.list_price_minor > 0) & (weeks.price_minor > 0) & (weeks.units > 0)
     total = weeks.units[now] + weeks.units[past]
     keep = (code[now] == code[past]) & (number[now] == number[past] + 1) & known[now] & known[past]
-    keep &= (total >= params.min_pair_units) & (sold[code[now]] >= params.min_sale_weeks)
+    keep &= total >= params.min_pair_units
     now, past = now[keep], past[keep]
 
     change = _terms(weeks.take(now)) - _terms(weeks.take(past))
-    keep = np.isfinite(change).all(axis=1) & (np.abs(change[:, : DISCOUNT + 1]).max(axis=1, initial=0) <= params.max_log_move)
+    keep = np.isfinite(change).all(axis=1) & (
+        np.abs(change[:, : DISCOUNT + 1]).max(axis=1, initial=0) <= params.max_log_move
+    )
     now, past, change = now[keep], past[keep], change[keep]
     before, units = weeks.units[past].astype(float), weeks.units[now].astype(float)
     department = np.unique(weeks.department, return_inverse=True)[1][now]
@@ -242,7 +246,7 @@ def _deviations(
             precision = curvature + np.diag(1 / spread)
             step = np.linalg.solve(precision, (gradient - deviation / spread)[:, :, None])[:, :, 0]
             deviation = deviation + np.clip(step, -1, 1)
-        own = np.linalg.inv(precision).diagonal(axis1=1, axis2=2)
+        own = np.asarray(np.linalg.inv(precision).diagonal(axis1=1, axis2=2), dtype=np.float64)
         if turn < rounds:
             # A small share of the start keeps a level from freezing at zero on a handful of nodes.
             told = (1 - own / spread).sum(axis=0)  # how many nodes' worth of evidence there is

@@ -2,8 +2,8 @@
 
 Money is integer minor units and shares are basis points, so every bound is exact. A price is picked from the legal
 grid (endings first), hence rounding cannot break a bound. Nothing here knows a shopper: the price is everybody's.
-Demand near the price in force p0: units x exp(elasticity x (p / p0 - 1)); the margin then peaks at cost + p0 / |elasticity|
-(exponential demand; Talluri and van Ryzin 2004, section 7.3.3).
+Demand near the price in force p0: units x exp(elasticity x (p / p0 - 1)). The margin then peaks at
+cost + p0 / |elasticity| (exponential demand; Talluri and van Ryzin 2004, section 7.3.3).
 """
 
 import math
@@ -29,7 +29,7 @@ Reason = Literal[
     "best_price_reached",  # no move pays at both ends of the effect's interval
     "gain_too_small",  # it would pay, but not for a new price tag
     "no_legal_price",  # no legal ending between the price in force and the nearest guard
-    "below_floor",  # the price in force breaks the floor: moved towards it
+    "below_floor",  # the price in force breaks the margin floor: moved towards it
     "above_ceiling",  # the price in force breaks the ceiling: moved towards it
 ]
 
@@ -107,15 +107,20 @@ class Grid:
         return found if found <= self.high else None
 
     def _down(self, price: int) -> int:
-        return max(price - (price - int(ending)) % 10 ** len(ending) for ending in self.endings)
+        return max(price - (price - int(ending)) % _width(ending) for ending in self.endings)
 
     def _up(self, price: int) -> int:
-        return min(price + (int(ending) - price) % 10 ** len(ending) for ending in self.endings)
+        return min(price + (int(ending) - price) % _width(ending) for ending in self.endings)
+
+
+def _width(ending: str) -> int:
+    """Prices with this ending lie so far apart."""
+    return int(10 ** len(ending))
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The price everybody gets, with its reasons. One outside the grid cannot be made; a hold is the shop's own price."""
+    """The price everybody gets, with its reasons. One off the grid cannot be made; a hold is the shop's own price."""
 
     product_id: str
     currency: str
@@ -170,7 +175,7 @@ class _Case:
         if self.current > self.ceiling:
             return self.repaired_ceiling()
         flaw = self.effect_flaw()
-        if self.cost is not None and self.current < self.floor:
+        if self.current < self.cost_floor:
             return self.repaired_floor(None if flaw else self.rise())
         if flaw:
             return _hold(self.signals, self.current, flaw)
@@ -185,11 +190,14 @@ class _Case:
         return cost if cost is not None and 0 <= cost <= LARGEST_MINOR else None
 
     @property
+    def cost_floor(self) -> int:
+        """Lowest price that keeps the least margin, 0 when the cost is unknown."""
+        return -(-(self.cost or 0) * BPS // (BPS - self.guardrails.min_margin_bps))
+
+    @property
     def floor(self) -> int:
-        """Lowest price that keeps the least margin, or the least share of the regular price."""
-        if self.cost is None:
-            return -(-self.regular * self.guardrails.floor_bps // BPS)
-        return -(-self.cost * BPS // (BPS - self.guardrails.min_margin_bps))
+        """Lowest price to move to: a mistaken cost must not give the product away either."""
+        return max(self.cost_floor, -(-self.regular * self.guardrails.floor_bps // BPS))
 
     @property
     def ceiling(self) -> int:
@@ -215,12 +223,12 @@ class _Case:
     def effect_flaw(self) -> Reason | None:
         """Why the measured effect cannot move a price."""
         effect, error, units = self.signals.elasticity, self.signals.elasticity_se, self.signals.weekly_units
-        if any(value is None or not math.isfinite(value) for value in (effect, error, units)):
-            return "effect_unusable"
         if self.signals.identified_by != "events":
             return "effect_prior_only"
-        usable = self.guardrails.implausible_elasticity <= (effect or 0.0) < 0 and (error or 0.0) >= 0
-        return None if usable and (units or 0.0) >= 0 else "effect_unusable"
+        if effect is None or error is None or units is None or not all(map(math.isfinite, (effect, error, units))):
+            return "effect_unusable"
+        usable = self.guardrails.implausible_elasticity <= effect < 0 <= min(error, units)
+        return None if usable else "effect_unusable"
 
     @property
     def weak_end(self) -> float:
@@ -246,9 +254,7 @@ class _Case:
     def gain(self, price: int, elasticity: float) -> float:
         """Expected change of a week's margin, minor units, against keeping the price."""
         units = math.exp(elasticity * (price - self.current) / self.current)
-        return (self.signals.weekly_units or 0.0) * (
-            (price - self.unit_cost) * units - (self.current - self.unit_cost)
-        )
+        return (self.signals.weekly_units or 0.0) * ((price - self.unit_cost) * units - (self.current - self.unit_cost))
 
     def best(self, grid: Grid, elasticity: float, *, prefer_low: bool) -> int | None:
         """Legal price with the highest expected margin, the peak's upper or lower neighbour."""
@@ -311,7 +317,7 @@ class _Case:
         """Up to the floor as far as step and ceiling let it, or to the better price beyond."""
         top = min(self.ceiling, self.highest_step)
         whole = self.grid(self.current + 1, top)
-        price = whole.at_least(self.floor) or whole.at_most(top)
+        price = whole.at_least(self.cost_floor) or whole.at_most(top)
         if price is None:
             guard: Guard = "ceiling" if top == self.ceiling else "max_step"
             return _hold(self.signals, self.current, "below_floor", "no_legal_price", binding=guard)

@@ -1,0 +1,113 @@
+"""Puts together, for every active product with a price, what the price policy reads."""
+
+import math
+from datetime import date, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from contracts import conf
+from contracts.tables import CATALOG, PRICE_SIGNALS, PRICE_WEEKS, PRODUCTS
+from models import elasticity
+from models.elasticity import LEVELS, EffectParams
+from pipelines.lake import Lake
+from pipelines.settings import Settings
+from pipelines.spark import session
+from pipelines.tracking import CHAMPION, Tracking
+from pipelines.train_prices import EFFECTS, MODEL, effects_table, read_weeks
+
+FOUR_WEEKS = 4.0
+MOST_REPRICED = math.log(2)  # a price far from those of the recent weeks says little: at most half or double the demand
+
+
+def build(day: date, settings: Settings | None = None) -> dict[str, object]:
+    """Replace the day's price signals, with the effects of the champion."""
+    settings = settings or Settings()
+    spark, lake = session(settings), Lake(settings.lake_uri)
+    params = conf.load(MODEL, EffectParams)
+    as_of = day + timedelta(days=1)
+    weeks = lake.frame(spark, PRICE_WEEKS, days=(day, as_of))
+    effects, version = champion_effects(Tracking(settings.mlflow_tracking_uri), lake, params)
+    built = price_signals(
+        lake.frame(spark, PRODUCTS, days=(day, as_of)),
+        lake.frame(spark, CATALOG, days=(date.min, as_of)),
+        weeks.where(F.col("week_start") > F.lit(as_of - timedelta(weeks=params.recent_weeks + 1))),
+        spread(spark, effects),
+    )
+    written = lake.overwrite(PRICE_SIGNALS, built, [day], step="price_signals", source={MODEL: version})
+    rows = sum(part.rows for part in lake.parts(PRICE_SIGNALS, days=(day, as_of)))
+    return {"rows": rows, "version": written, MODEL: version}
+
+
+def champion_effects(tracking: Tracking, lake: Lake, params: EffectParams) -> tuple[pa.Table, str]:
+    """The champion's effects and its version; the prior, which moves no price, as long as there is no champion."""
+    champion = tracking.version(MODEL, CHAMPION)
+    if champion is None:
+        nothing = read_weeks(lake.arrow(PRICE_WEEKS, days=(date.min, date.min)))
+        return effects_table(elasticity.fit(nothing, params)), "prior"
+    with tracking.folder(champion) as folder:
+        return pq.read_table(folder / EFFECTS), champion.number
+
+
+def spread(spark: SparkSession, effects: pa.Table) -> dict[str, DataFrame]:
+    """The effects as one frame for each level of the tree."""
+    kept = effects.select(["level", "key", "elasticity", "elasticity_se", "identified_by"])
+    frame = spark.createDataFrame(kept)
+    return {level: frame.where(F.col("level") == level).drop("level") for level in LEVELS}
+
+
+def price_signals(
+    products: DataFrame, catalog: DataFrame, recent: DataFrame, effects: dict[str, DataFrame]
+) -> DataFrame:
+    """All that the price policy reads, from the product's own effect or that of the nearest node above it.
+
+    In:  contracts.tables.PRODUCTS of one day, CATALOG up to it, PRICE_WEEKS of its last weeks, effects by level.
+    Out: contracts.tables.PRICE_SIGNALS. A product without a regular price has its price as such.
+    """
+    active = catalog.groupBy("product_id").agg(F.max_by("status", "ts").alias("status")).where("status = 'active'")
+    priced = products.where("price_minor > 0").join(active, "product_id", "left_semi")
+    keyed = priced.select(
+        "*",
+        F.col("product_id").alias("product"),
+        F.element_at(F.split("category", "/"), 1).alias("department"),
+        F.lit("").alias("all"),
+    )
+    for level in LEVELS:
+        named = effects[level].select(F.col("key").alias(level), F.struct("*").alias(f"{level}_effect"))
+        keyed = keyed.join(F.broadcast(named), level, "left")
+    effect = F.coalesce(*(F.col(f"{level}_effect") for level in reversed(LEVELS)))
+    return (
+        keyed.withColumn("effect", effect)
+        .join(_recent(recent), "product_id", "left")
+        .select(
+            "day",
+            "product_id",
+            "currency",
+            F.when(F.col("list_price_minor") > 0, F.col("list_price_minor"))
+            .otherwise(F.col("price_minor"))
+            .alias("list_price_minor"),
+            "price_minor",
+            F.lit(None).cast("long").alias("cost_minor"),  # the shop exports no costs
+            "effect.elasticity",
+            "effect.elasticity_se",
+            "effect.identified_by",
+            _weekly_units().alias("weekly_units"),
+        )
+    )
+
+
+def _recent(weeks: DataFrame) -> DataFrame:
+    """Mean demand and price of each product's recent weeks."""
+    return weeks.groupBy("product_id").agg(
+        F.avg("units").alias("recent_units"), F.avg("price_minor").alias("recent_price")
+    )
+
+
+def _weekly_units() -> Column:
+    """Recent demand at the price in force; outside the weekly grid the orders of the last four weeks."""
+    moved = F.col("effect.elasticity") * F.ln(F.col("price_minor") / F.col("recent_price"))
+    factor = F.exp(F.greatest(F.lit(-MOST_REPRICED), F.least(F.lit(MOST_REPRICED), moved)))
+    priced = F.col("recent_units") * F.when(F.col("recent_price") > 0, factor).otherwise(1.0)
+    return F.coalesce(priced, F.col("orders_28d") / FOUR_WEEKS)

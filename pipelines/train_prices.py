@@ -1,0 +1,95 @@
+"""Learns how demand answers to prices: fits a day's price effects, judges them on held-out weeks, registers them."""
+
+import json
+import math
+import tempfile
+from dataclasses import asdict
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contracts import conf
+from contracts.tables import PRICE_WEEKS
+from models import elasticity
+from models.elasticity import DISCOUNT, TERMS, Calibration, EffectParams, Effects, Weeks
+from pipelines.lake import Lake
+from pipelines.settings import Settings
+from pipelines.tracking import Tracking
+
+MODEL = "price_effects"
+EFFECTS = "effects.parquet"
+
+
+def fit(day: date, settings: Settings | None = None) -> dict[str, object]:
+    """Register the price effects known at the end of `day`; champion if they hold on the held-out weeks."""
+    settings = settings or Settings()
+    lake, tracking = Lake(settings.lake_uri), Tracking(settings.mlflow_tracking_uri)
+    params = conf.load(MODEL, EffectParams)
+    weeks = read_weeks(lake.arrow(PRICE_WEEKS, days=(day, day + timedelta(days=1))))
+    judged = elasticity.calibration(elasticity.fit(elasticity.before_holdout(weeks, params), params), weeks, params)
+    effects = elasticity.fit(weeks, params)
+    measured = metrics(effects, judged)
+    with tracking.run(MODEL, day=day, tables={PRICE_WEEKS.path: lake.version(PRICE_WEEKS)}) as run:
+        run.params({**asdict(params), f"conf.{MODEL}": conf.digest(MODEL)})
+        run.metrics({name: value for name, value in measured.items() if math.isfinite(value)})
+        with tempfile.TemporaryDirectory() as scratch:
+            pq.write_table(effects_table(effects), Path(scratch) / EFFECTS)
+            report = {name: asdict(part) for name, part in judged.items()}
+            (Path(scratch) / "calibration.json").write_text(json.dumps(report, indent=1))
+            run.model(Path(scratch))
+        version = tracking.register(MODEL, run, tags={"day": day.isoformat()})
+    fault = refusal(measured, params)
+    if fault is None:
+        tracking.promote(version, day=day, reason="holds on the held-out weeks")
+    else:
+        tracking.refuse(version, day=day, reason=fault)
+    return {"model": MODEL, "version": version.number, "champion": fault is None, "refused": fault, **measured}
+
+
+def read_weeks(table: pa.Table) -> Weeks:
+    """Rows of PRICE_WEEKS as arrays."""
+    columns = {name: table[name].to_numpy() for name in Weeks.__slots__}
+    for name in ("product_id", "category", "department"):
+        columns[name] = columns[name].astype(np.str_)
+    columns["week_start"] = columns["week_start"].astype("datetime64[D]")
+    return Weeks(**columns)
+
+
+def metrics(effects: Effects, judged: dict[str, Calibration]) -> dict[str, float]:
+    """What the run is judged by and what a reader wants to know first."""
+    own = effects.identified_by == "events"
+    return {
+        "products_identified": float(own.sum()),
+        "share_negative": float((effects.elasticity[own] < 0).mean()) if own.any() else math.nan,
+        "median_elasticity": float(np.median(effects.elasticity[own])) if own.any() else math.nan,
+        "median_se": float(np.median(effects.se[own, DISCOUNT])) if own.any() else math.nan,
+        **{f"all_{term}": float(value) for term, value in zip(TERMS, effects.terms[0], strict=True)},
+        **{f"{name}_{field}": float(value) for name, part in judged.items() for field, value in asdict(part).items()},
+    }
+
+
+def refusal(measured: dict[str, float], params: EffectParams) -> str | None:
+    """Why these effects must not serve; with hardly a price change to judge by they are the prior and move nothing."""
+    slope, negative = measured["all_slope"], measured["share_negative"]
+    if measured["all_events"] >= params.least_judged_events and not params.slope_low <= slope <= params.slope_high:
+        return f"calibration slope {slope:.2f} is not between {params.slope_low} and {params.slope_high}"
+    if negative < params.least_negative:
+        return f"only {negative:.1%} of products sell less when dearer"
+    return None
+
+
+def effects_table(effects: Effects) -> pa.Table:
+    """The effects as they are kept: one row per node of the tree."""
+    columns = {
+        "level": effects.level,
+        "key": effects.key,
+        **{term: effects.terms[:, number] for number, term in enumerate(TERMS)},
+        "elasticity": effects.elasticity,
+        "elasticity_se": effects.se[:, DISCOUNT],
+        "events": effects.events,
+        "identified_by": effects.identified_by,
+    }
+    return pa.table({name: pa.array(values) for name, values in columns.items()})

@@ -1,0 +1,196 @@
+"""Effects are recovered from synthetic weeks whose truth is written down here."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from contracts.conf import load
+from models.elasticity import (
+    DISCOUNT,
+    DISPLAY,
+    MAILER,
+    REGULAR,
+    EffectParams,
+    Weeks,
+    before_holdout,
+    calibration,
+    fit,
+    pairs,
+)
+
+PARAMS = load("price_effects", EffectParams)
+TRUTH = {REGULAR: -0.4, DISCOUNT: -1.5, DISPLAY: 1.0, MAILER: 0.3}
+MONDAY = np.datetime64("2017-01-02")
+
+
+def synthetic(seed, products=120, weeks=52, level=30.0, truth=TRUTH, discounts=None, swing=0.0, scatter=0.0):
+    """Synthetic demand: each product has its own level, price history and promotions; Poisson around the truth.
+
+    `discounts`: true discount effect per product instead of the common one.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (products, weeks)
+    steps = rng.choice([-0.1, 0.0, 0.0, 0.0, 0.0, 0.1], shape)
+    regular = np.round(400 * np.exp(steps.cumsum(axis=1)))
+    promoted = rng.random(shape) < 0.2
+    cut = np.where(rng.random(shape) < np.where(promoted, 0.9, 0.15), rng.choice([0.1, 0.2, 0.3], shape), 0.0)
+    price = np.round(regular * (1 - cut))
+    display = np.where(promoted, rng.choice([0.0, 0.5, 1.0], shape), 0.0)
+    mailer = np.where(promoted, rng.choice([0.0, 1.0], shape), 0.0)
+    discount = np.full(products, truth[DISCOUNT]) if discounts is None else np.asarray(discounts)
+    mean = level * np.exp(
+        rng.normal(0, 0.5, (products, 1))
+        + swing * np.sin(np.arange(weeks) / 4)
+        + rng.normal(0, scatter, shape)
+        + truth[REGULAR] * np.log(regular / 400)
+        + discount[:, None] * np.log(price / regular)
+        + truth[DISPLAY] * display
+        + truth[MAILER] * mailer
+    )
+    names = np.array([f"p{n:03d}" for n in range(products)])
+    paths = np.array([f"d{n % 2}/c{n % 6}" for n in range(products)])
+    return Weeks(
+        product_id=np.repeat(names, weeks),
+        category=np.repeat(paths, weeks),
+        department=np.repeat(np.array([path[:2] for path in paths]), weeks),
+        week_start=np.tile(MONDAY + 7 * np.arange(weeks), products),
+        units=rng.poisson(mean).ravel(),
+        list_price_minor=regular.ravel().astype(np.int64),
+        price_minor=price.ravel().astype(np.int64),
+        display_share=display.ravel(),
+        mailer_share=mailer.ravel(),
+    )
+
+
+def of(effects, level, key=""):
+    return effects.terms[effects.rows(level)[key]]
+
+
+def test_regular_discount_and_promotion_are_told_apart():
+    effects = fit(synthetic(seed=1), PARAMS)
+    found = of(effects, "all")
+    for term, true in TRUTH.items():
+        assert found[term] == pytest.approx(true, abs=0.15)
+    products = effects.level == "product"
+    assert effects.elasticity[products].mean() == pytest.approx(TRUTH[DISCOUNT], abs=0.1)
+    assert (effects.identified_by[products] == "events").all()
+    assert (effects.identified_by[~products] == "prior").all()
+
+
+def test_a_swing_that_all_products_share_is_not_taken_for_an_effect():
+    found = of(fit(synthetic(seed=2, swing=0.5), PARAMS), "all")
+    assert found[DISCOUNT] == pytest.approx(TRUTH[DISCOUNT], abs=0.15)
+    assert found[REGULAR] == pytest.approx(TRUTH[REGULAR], abs=0.2)
+
+
+def test_rare_sales_are_not_biased_by_leaving_out_weeks_without_any():
+    found = of(fit(synthetic(seed=3, products=600, level=4.0), PARAMS), "all")
+    assert found[DISCOUNT] == pytest.approx(TRUTH[DISCOUNT], abs=0.15)
+    assert found[DISPLAY] == pytest.approx(TRUTH[DISPLAY], abs=0.15)
+
+
+def test_scatter_beyond_poisson_widens_the_errors():
+    calm, wild = (fit(synthetic(seed=4, level=200.0, scatter=scatter), PARAMS) for scatter in (0.0, 0.5))
+    own = calm.level == "product"
+    assert wild.se[own, DISCOUNT].mean() > 1.5 * calm.se[own, DISCOUNT].mean()
+
+
+def test_departments_differ():
+    true = np.where(np.arange(120) % 2 == 0, -0.8, -2.4)  # by department
+    effects = fit(synthetic(seed=5, discounts=true), PARAMS)
+    assert of(effects, "department", "d0")[DISCOUNT] == pytest.approx(-0.8, abs=0.25)
+    assert of(effects, "department", "d1")[DISCOUNT] == pytest.approx(-2.4, abs=0.25)
+
+
+def test_products_with_little_data_lean_on_their_category():
+    true = np.random.default_rng(0).normal(-1.5, 0.6, 120)
+    true[7] = -4.0
+    weeks = synthetic(seed=6, discounts=true)
+    whole = fit(weeks, PARAMS)
+    short = fit(weeks.take((weeks.product_id != "p007") | (weeks.week_start < MONDAY + 70)), PARAMS)
+    odd, odd_short = (of(effects, "product", "p007")[DISCOUNT] for effects in (whole, short))
+    assert -4.0 < odd < odd_short < of(whole, "category", "d1/c1")[DISCOUNT]
+    row, short_row = whole.rows("product")["p007"], short.rows("product")["p007"]
+    assert short.se[short_row, DISCOUNT] > 1.2 * whole.se[row, DISCOUNT]
+    own = whole.level == "product"
+    assert np.corrcoef(whole.elasticity[own], true)[0, 1] > 0.8
+
+
+def test_a_product_that_never_moved_its_price_gets_its_category_mean():
+    weeks = synthetic(seed=7)
+    still = weeks.product_id == "p010"
+    weeks = replace(
+        weeks,
+        price_minor=np.where(still, 399, weeks.price_minor),
+        list_price_minor=np.where(still, 399, weeks.list_price_minor),
+    )
+    effects = fit(weeks, PARAMS)
+    row = effects.rows("product")["p010"]
+    assert (effects.identified_by[row], effects.events[row]) == ("prior", 0)
+    assert effects.elasticity[row] == pytest.approx(of(effects, "category", "d0/c4")[DISCOUNT], abs=1e-6)
+
+
+def nothing(weeks):
+    return weeks.take(np.zeros(len(weeks.units), dtype=bool))
+
+
+def unpriced(weeks):
+    return replace(weeks, price_minor=np.zeros_like(weeks.price_minor))
+
+
+def still(weeks):
+    return replace(
+        weeks,
+        price_minor=np.full_like(weeks.price_minor, 100),
+        list_price_minor=np.full_like(weeks.price_minor, 100),
+        display_share=np.zeros_like(weeks.display_share),
+        mailer_share=np.zeros_like(weeks.mailer_share),
+    )
+
+
+def unsold(weeks):
+    return replace(weeks, units=np.zeros_like(weeks.units))
+
+
+def without_numbers(weeks):
+    return replace(weeks, display_share=np.full_like(weeks.display_share, np.nan))
+
+
+@pytest.mark.parametrize("damage", [nothing, unpriced, still, unsold, without_numbers])
+def test_data_without_price_moves_give_the_prior(damage):
+    weeks = damage(synthetic(seed=8, products=12))
+    effects = fit(weeks, PARAMS)
+    assert of(effects, "all") == pytest.approx(np.array(PARAMS.prior))
+    assert (effects.identified_by == "prior").all()
+    assert np.isfinite(effects.se).all()
+    report = calibration(fit(before_holdout(weeks, PARAMS), PARAMS), weeks, PARAMS)
+    assert {part.events for part in report.values()} == {0}
+
+
+def test_weeks_that_are_not_neighbours_or_lack_a_sale_make_no_pair():
+    weeks = synthetic(seed=9, products=1, weeks=10, level=50.0)
+    units = weeks.units.copy()
+    units[4] = 0
+    found, _, _ = pairs(replace(weeks, units=units).take(np.arange(10) != 8), PARAMS)
+    first = found.week.min()
+    assert sorted(found.week - first) == [0, 1, 2, 5, 6]  # neither 0-sale week 4 nor missing week 8 nor their followers
+
+
+def test_true_effects_are_calibrated_and_the_holdout_is_not_fitted():
+    weeks = synthetic(seed=10)
+    early = before_holdout(weeks, PARAMS)
+    assert early.week_start.max() == MONDAY + 7 * (51 - PARAMS.holdout_weeks)
+    report = calibration(fit(early, PARAMS), weeks, PARAMS)
+    assert report["all"].slope == pytest.approx(1, abs=0.1)
+    assert report["clean"].slope == pytest.approx(1, abs=3 * report["clean"].slope_se)
+    assert 0 < report["regular_only"].events < report["clean"].events < report["all"].events
+    assert report["all"].skill > report["clean"].skill > 0
+
+
+def test_the_same_weeks_in_another_order_give_the_same_effects():
+    weeks = synthetic(seed=11, products=30)
+    shuffled = weeks.take(np.random.default_rng(0).permutation(len(weeks.units)))
+    one, other = fit(weeks, PARAMS), fit(shuffled, PARAMS)
+    assert (one.key == other.key).all()
+    assert one.terms == pytest.approx(other.terms, abs=1e-9)

@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 FOLDER = Path(__file__).resolve().parent.parent / "conf"
 
@@ -47,6 +47,10 @@ def _value(kind: Any, value: Any, place: str) -> Any:
     if get_origin(kind) is dict and isinstance(value, dict):
         (_, item) = get_args(kind)  # TOML's keys are strings
         return {key: _value(item, part, f"{place}.{key}") for key, part in value.items()}
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ConfError(f"{place} is {value!r}, not one of {', '.join(map(repr, get_args(kind)))}")
+        return value
     if kind is float and type(value) is int:
         return float(value)
     allowed = get_args(kind) if get_origin(kind) is UnionType else (kind,)

@@ -8,8 +8,3 @@ Number = TypeVar("Number")  # a float, a numpy array or a pyspark Column
 def decay(age_days: Number, half_life_days: float) -> Number:
     """Weight in (0, 1] of something that old: 1 today, one half after half_life_days."""
     return 0.5 ** (age_days / half_life_days)  # type: ignore[operator,no-any-return]
-
-
-def shrunk_rate(orders: Number, days: float, prior_rate: Number, prior_days: float) -> Number:
-    """Orders per day, pulled towards prior_rate as if that had been seen for prior_days more."""
-    return (orders + prior_rate * prior_days) / (days + prior_days)  # type: ignore[operator,return-value]

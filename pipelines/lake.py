@@ -57,16 +57,22 @@ class Lake:
         """Rows of the days (half-open) as last committed, on this machine, in order of day."""
         schema = arrow_schema(table)
         names = list(columns) if columns is not None else schema.names
-        paths = [part.path for part in self.parts(table, days=days)]
-        if not paths:
+        parts = self.parts(table, days=days)
+        if not parts:
             return pa.schema([schema.field(name) for name in names]).empty_table()
+        return self.dataset(table, parts).to_table(columns=names)
+
+    def dataset(self, table: Table, parts: Sequence[Part]) -> ds.Dataset:
+        """These files of the table, to be scanned."""
         by_day = ds.partitioning(pa.schema([("day", pa.date32())]), flavor="hive")
-        files = ds.dataset(paths, filesystem=self.files(table), format="parquet", schema=schema, partitioning=by_day)
-        return files.to_table(columns=names)
+        paths = [part.path for part in parts]
+        return ds.dataset(
+            paths, filesystem=self.files(table), format="parquet", schema=arrow_schema(table), partitioning=by_day
+        )
 
     def frame(self, spark: SparkSession, table: Table, *, days: tuple[date, date] | None = None) -> DataFrame:
         """Rows of the days (half-open) as last committed, in contract columns; empty when those days have none."""
-        root = self._address(table).replace("s3://", "s3a://", 1)  # Hadoop's name for S3
+        root = self._address(table.path).replace("s3://", "s3a://", 1)  # Hadoop's name for S3
         paths = [f"{root}/{part.path}" for part in self.parts(table, days=days)]
         schema = spark_schema(table)
         if not paths:
@@ -85,6 +91,14 @@ class Lake:
     def days(self, table: Table) -> set[date]:
         """Days that have rows."""
         return {part.day for part in self.parts(table)}
+
+    def written(self, table: Table) -> dict[date, int]:
+        """When each day that has rows was last replaced, in milliseconds since 1970."""
+        actions = pa.table(self._open(table).get_add_actions(flatten=True))
+        if actions.num_rows == 0:
+            return {}
+        times = actions.select(["partition.day", "modification_time"]).to_pylist()
+        return {row["partition.day"]: int(row["modification_time"]) for row in times}
 
     def version(self, table: Table) -> int | None:
         """Number of the last commit, None before the first."""
@@ -165,23 +179,33 @@ class Lake:
             keep_versions=committed,  # what a model was trained from stays readable
         )
 
+    def report(self, name: str, content: Mapping[str, object]) -> str:
+        """Keep a step's findings beside the tables, for people; where they are."""
+        folder, _, file = f"_reports/{name}".rpartition("/")
+        with self._files(folder).open_output_stream(file) as sink:
+            sink.write(json.dumps(content, indent=2).encode())
+        return f"{self._address(folder)}/{file}"
+
     # --- places ---
 
     def files(self, table: Table) -> FileSystem:
         """The table's folder, paths relative to it."""
-        address = self._address(table)
+        return self._files(table.path)
+
+    def _files(self, folder: str) -> FileSystem:
+        address = self._address(folder)
         if "://" in address:
             return PyFileSystem(DeltaStorageHandler(address, self.storage_options))
         Path(address).mkdir(parents=True, exist_ok=True)
         return SubTreeFileSystem(address, LocalFileSystem())
 
-    def _address(self, table: Table) -> str:
+    def _address(self, folder: str) -> str:
         place = self.uri.removeprefix("file://").rstrip("/")
-        return f"{place if '://' in place else Path(place).absolute()}/{table.path}"
+        return f"{place if '://' in place else Path(place).absolute()}/{folder}"
 
     def _open(self, table: Table) -> DeltaTable:
         try:
-            return DeltaTable(self._address(table), storage_options=self.storage_options)
+            return DeltaTable(self._address(table.path), storage_options=self.storage_options)
         except TableNotFoundError as error:
             step = MADE_BY[table.layer]
             raise MissingTable(f"{table.path} is not in the lake at {self.uri} yet: step `{step}` makes it") from error
@@ -192,7 +216,7 @@ class Lake:
             delta = self._open(table)
         except MissingTable:
             DeltaTable.create(
-                self._address(table),
+                self._address(table.path),
                 schema,
                 mode="ignore",  # another writer may be first
                 partition_by="day",

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
@@ -17,6 +18,7 @@ class Form:
     window: Window
     grid: tuple[float, ...]
     shares: dict[str, float]
+    engine: Literal["one", "many"]
 
 
 GOOD = """
@@ -24,6 +26,7 @@ name = "weekly"
 grid = [0, 0.5]
 window = {days = 7, weight = 1}
 shares = {web = 0.5}
+engine = "one"
 """
 
 
@@ -33,7 +36,7 @@ def read(tmp_path, text):
 
 
 def test_a_file_becomes_the_dataclass_that_names_its_keys(tmp_path):
-    assert read(tmp_path, GOOD) == Form("weekly", Window(7, 1.0), (0.0, 0.5), {"web": 0.5})
+    assert read(tmp_path, GOOD) == Form("weekly", Window(7, 1.0), (0.0, 0.5), {"web": 0.5}, "one")
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,7 @@ def test_a_file_becomes_the_dataclass_that_names_its_keys(tmp_path):
         (("days = 7", "days = 7.5"), "window: days is 7.5, not int"),
         (("days = 7", "days = true"), "window: days is True, not int"),
         (("days = 7,", "days = 7, hours = 1,"), "window: unknown hours"),
+        (('"one"', '"none"'), "engine is 'none', not one of 'one', 'many'"),
         (("0.5]", '"half"]'), "grid is 'half', not float"),
         (("web = 0.5", 'web = "x"'), "shares.web is 'x', not float"),
     ],

@@ -1,0 +1,186 @@
+"""From the lake's frames to the models' arrays, and back in blocks of shoppers: shared by train, evaluate and lists."""
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from features.channel_product import channel_product
+from features.histories import histories
+from features.user_product import user_product
+from models import als, als_spark, content
+from models.evaluate import Tally, Truth, total
+from models.params import ModelParams
+from models.recommender import BlendParams, Recommender, assemble
+from models.shoppers import Catalogue, Ids, Shoppers, matrix
+
+BLOCK = 64  # shoppers scored at once: 64 x 100,000 products are 25 MB a model
+TASKS_A_CORE = 4  # small enough that one core is not left with the heaviest shoppers
+
+
+def catalogue(products: pa.Table, channels: pa.Table) -> Catalogue:
+    """Recommendable products as arrays. In: contracts.tables.PRODUCTS and CHANNEL_PRODUCT of one day."""
+    shown = products.filter(products["recommendable"])
+    ids, bought = _strings(shown["product_id"]), shown["orders_all"].to_numpy()
+    order = np.lexsort((ids, -bought))
+    names, rows = np.unique(_strings(channels["channel"]), return_inverse=True)
+    known = Catalogue(
+        ids=ids[order],
+        categories=_strings(shown["category"])[order],
+        orders_7d=_counts(shown["orders_7d"])[order],
+        orders_28d=_counts(shown["orders_28d"])[order],
+        orders_all=_counts(shown["orders_all"])[order],
+        users_all=_counts(shown["users_all"])[order],
+        channels=names,
+        channel_orders=matrix(np.zeros(0, int), np.zeros(0, int), np.zeros(0), (len(names), len(ids))),
+    )
+    columns = known.numbers(_strings(channels["product_id"]))
+    sold = matrix(rows, columns, channels["orders_28d"].to_numpy(), (len(names), len(known)))
+    return replace(known, channel_orders=sold)
+
+
+def texts(products: pa.Table, known: Catalogue) -> list[str]:
+    """What is written on each product of the catalogue."""
+    columns = [_strings(products[name]) for name in ("name", "category", "brand", "description")]
+    written = [""] * len(known)
+    for number, *words in zip(known.numbers(_strings(products["product_id"])), *columns, strict=True):
+        if number >= 0:
+            written[number] = " ".join(words)
+    return written
+
+
+def shoppers(rows: pa.Table | pa.RecordBatch, known: Catalogue) -> Shoppers:
+    """A block of features.histories as arrays; products that may not be recommended fall away."""
+    ids = _strings(rows["user_id"])
+    row, column = _lists(rows["product_ids"], known.numbers)
+    visit, channel = _lists(rows["channels"], known.channel_numbers)
+    click, clicked = _lists(rows["clicked"], known.numbers)
+    size = (len(ids), len(known))
+    return Shoppers(
+        ids=ids,
+        orders=matrix(row, column, _flat(rows["orders"]), size),
+        recency=matrix(row, column, _flat(rows["recency"]), size),
+        channels=matrix(visit, channel, _flat(rows["channel_orders"]), (len(ids), len(known.channels))),
+        clicks=matrix(click, clicked, np.ones(len(click)), size),
+    )
+
+
+def truth(rows: pa.Table | pa.RecordBatch, known: Catalogue) -> Truth:
+    """What the shoppers of a block bought in the window (column `bought` of `judged`)."""
+    row, column = _lists(rows["bought"], known.numbers)
+    bought = matrix(row, column, np.ones(len(row)), (rows.num_rows, len(known)))
+    bought.data[:] = 1
+    return Truth(bought, np.bincount(row[column < 0], minlength=rows.num_rows))
+
+
+def own_products(interactions: DataFrame, clicks: DataFrame, *, as_of: date, half_life_days: float) -> DataFrame:
+    """features.histories as of any day, for which the lake holds no snapshot."""
+    own = user_product(interactions, as_of=as_of, half_life_days=half_life_days)
+    return histories(own, interactions, clicks, as_of=as_of)
+
+
+def judged(rows: DataFrame, interactions: DataFrame, *, as_of: date, days: int) -> DataFrame:
+    """features.histories with `bought`: the distinct products of the window from `as_of` on; shoppers of it only."""
+    window = (F.col("day") >= F.lit(as_of)) & (F.col("day") < F.lit(as_of + timedelta(days=days)))
+    bought = interactions.where(window).groupBy("user_id").agg(F.collect_set("product_id").alias("bought"))
+    empty = {name: kind for name, kind in rows.dtypes if name != "user_id"}
+    filled = [F.coalesce(name, F.array().cast(kind)).alias(name) for name, kind in empty.items()]
+    return bought.join(rows, "user_id", "left").select("user_id", "bought", *filled)
+
+
+def learn(
+    products: pa.Table,
+    interactions: DataFrame,
+    params: ModelParams,
+    *,
+    as_of: date,
+    half_life_days: float,
+    blend: BlendParams,
+    checkpoint_dir: str,
+) -> Recommender:
+    """The recommender as it would have been trained in the night before `as_of`. `products`: PRODUCTS as of then."""
+    own = user_product(interactions, as_of=as_of, half_life_days=half_life_days)
+    known = catalogue(products, channel_product(interactions, as_of=as_of).toArrow())
+    if params.als.engine == "spark":
+        factors = als_spark.fit(own, params.als, seed=params.seed, checkpoint_dir=checkpoint_dir)
+    else:
+        cells = own.select("user_id", "product_id", "orders").toArrow()
+        ids, row = np.unique(_strings(cells["user_id"]), return_inverse=True)
+        column = known.numbers(_strings(cells["product_id"]))
+        orders = matrix(row, column, cells["orders"].to_numpy(), (len(ids), len(known)))
+        factors = als.fit(known.ids, orders, params.als, seed=params.seed)
+    vectors = content.fit(texts(products, known), params.content, seed=params.seed)
+    return assemble(known, factors, vectors, blend)
+
+
+def in_blocks(
+    frame: DataFrame, work: Callable[[pa.RecordBatch], Iterator[pa.RecordBatch]], schema: str | StructType
+) -> DataFrame:
+    """`work` over the shoppers of `frame`, some at a time, in Spark tasks."""
+
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for start in range(0, batch.num_rows, BLOCK):
+                yield from work(batch.slice(start, BLOCK))
+
+    tasks = TASKS_A_CORE * frame.sparkSession.sparkContext.defaultParallelism
+    return frame.repartition(tasks, "user_id").mapInArrow(task, schema)
+
+
+def tallied(
+    frame: DataFrame, recommender: Recommender, judge: Callable[[Recommender, Shoppers, Truth], Mapping[str, Tally]]
+) -> dict[str, Tally]:
+    """The tallies of `judge` over all shoppers of `judged`: only sums come to the driver."""
+    shared = frame.sparkSession.sparkContext.broadcast(recommender)
+
+    def work(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        known = shared.value.catalogue
+        for task, tally in judge(shared.value, shoppers(batch, known), truth(batch, known)).items():
+            yield pa.RecordBatch.from_pydict({"task": [task], "tally": [_packed(tally)]})
+
+    rows = in_blocks(frame, work, "task string, tally binary").collect()
+    shared.unpersist()
+    by_task: dict[str, list[Tally]] = {}
+    for row in rows:
+        by_task.setdefault(row.task, []).append(_unpacked(row.tally))
+    return {task: total(tallies) for task, tallies in by_task.items()}
+
+
+def _packed(tally: Tally) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **{**vars(tally), "names": np.array(tally.names)})
+    return buffer.getvalue()
+
+
+def _unpacked(data: bytes) -> Tally:
+    with np.load(io.BytesIO(data)) as stored:
+        names = tuple(stored["names"].tolist())
+        return Tally(names, int(stored["shoppers"]), stored["total"], stored["cross"], stored["shown"])
+
+
+def _strings(column: Any) -> Ids:
+    filled = column.fill_null("") if column.null_count else column
+    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.str_)
+
+
+def _counts(column: Any) -> NDArray[np.float32]:
+    return np.asarray(column.to_numpy(), dtype=np.float32)
+
+
+def _flat(column: Any) -> NDArray[Any]:
+    return np.asarray(pc.list_flatten(column).to_numpy(zero_copy_only=False))
+
+
+def _lists(column: Any, numbers: Callable[[Ids], NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and number of every entry of a column of lists."""
+    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
+    return np.repeat(np.arange(len(lengths)), lengths), numbers(_flat(column).astype(np.str_))

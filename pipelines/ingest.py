@@ -16,7 +16,7 @@ from pipelines import spark
 from pipelines.lake import Lake
 from pipelines.parts import Part, write_parts
 from pipelines.settings import Settings
-from pipelines.source import Shard, Shop
+from pipelines.source import ExportRefused, Shard, Shop, ShopUnreachable
 
 SHARD_ROWS = 200_000  # what a task holds in memory: some 50 MB
 
@@ -87,14 +87,23 @@ def shards(counts: dict[date, int], first: date, until: date, most: int) -> Iter
 def _fetch(context: SparkContext, shop: Shop, lake: Lake, tasks: Sequence[_Task]) -> list[tuple[str, Part]]:
     """The files that the tasks wrote, with their tables' names."""
 
-    def fetch(task: _Task) -> list[tuple[str, Part]]:
-        rows = shop.rows(task.table, task.shard)
+    # What the shop refuses comes back as a value: raised in a task it would be buried in Spark's traces.
+    def fetch(task: _Task) -> list[tuple[str, Part]] | list[ExportRefused | ShopUnreachable]:
+        try:
+            rows = shop.rows(task.table, task.shard)
+        except (ExportRefused, ShopUnreachable) as error:
+            return [error]
         rows = rows.sort_by([(name, "ascending") for name in ("day", *task.table.key)])
         files = lake.files(task.table)
         parts = write_parts(files, task.table, rows.to_batches(), order=task.order)
         return [(task.table.name, part) for part in parts]
 
-    return context.parallelize(tasks, len(tasks)).flatMap(fetch).collect()
+    written: list[tuple[str, Part]] = []
+    for found in context.parallelize(tasks, len(tasks)).flatMap(fetch).collect():
+        if isinstance(found, Exception):
+            raise found
+        written.append(found)
+    return written
 
 
 def _refuse_short(table: Table, counted: dict[date, int], parts: Sequence[Part]) -> None:

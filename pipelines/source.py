@@ -118,7 +118,7 @@ def _json(answer: httpx.Response) -> Any:
 
 def _refusal(path: str, query: dict[str, str], answer: httpx.Response) -> str:
     try:
-        said = answer.json()["detail"]
+        said = answer.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
         said = answer.text[:200]
     advice = WHAT_TO_DO.get(answer.status_code)

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/export", tags=["export"], dependencies=[Depends(serv
 MAX_SHARDS = 1024
 
 Table = Annotated[str, Path(description="one of " + ", ".join(EXPORTS))]
-Day = Annotated[date, Query(description="first UTC day", examples=["2017-01-01"])]
+Day = Annotated[date, Query(lt=date.max, description="first UTC day", examples=["2017-01-01"])]
 Until = Annotated[date | None, Query(description="first day after the window; default: one day only")]
 Shard = Annotated[
     str | None,

@@ -26,7 +26,7 @@ STALLED_S = 60
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 # Streams, not searches: no parallel workers or compilation per shard, and on today's discs an index is worth its price.
-_SESSION = {
+SESSION = {
     "TimeZone": "UTC",
     "default_transaction_read_only": "on",
     "transaction_timeout": "0",
@@ -41,7 +41,7 @@ class ArrowExports:
     """Runs exports, at most AT_ONCE together: further ones wait for their turn."""
 
     def __init__(self, database_url: str) -> None:
-        self._address = driver_url(database_url, libpq=True, settings=_SESSION)
+        self._address = driver_url(database_url, libpq=True, settings=SESSION)
         self._database: AdbcDatabase | None = None
         self._opening = threading.Lock()
         self._turns = asyncio.Semaphore(AT_ONCE)

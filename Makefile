@@ -11,7 +11,7 @@ PYTHON := .venv/bin/python
 # An account whose home cannot be written to gets one here: caches and histories of half a dozen tools go there.
 ifneq ($(shell test -w "$$HOME" && echo writable),writable)
 export HOME := $(CURDIR)/.data/home
-$(shell mkdir -p "$$HOME")
+$(shell mkdir -p .data/home)
 endif
 
 help:  ## show this list
@@ -45,7 +45,7 @@ lock: $(READY)  ## resolve requirements.in into requirements.lock
 
 # The stamp comes last. Without it whatever lies in .venv is the rest of a broken attempt.
 $(READY): requirements.lock
-	@if [ ! -f $@ ] || ! $(PYTHON) -c '' 2>/dev/null; then rm -rf .venv; fi
+	@if [ ! -f $@ ] || ! $(PYTHON) -c 'import pip, uv' 2>/dev/null; then rm -rf .venv; fi
 	@if [ ! -d .venv ]; then \
 		for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 			if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \

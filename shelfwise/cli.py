@@ -219,6 +219,16 @@ def rollback() -> None:
 
 
 @app.command()
+def demo(
+    keep: Annotated[bool, typer.Option(envvar="KEEP", help="leave the stack running")] = False,
+) -> None:
+    """The whole story on the real data: stack, load, train, publish, ask. Its last line is JSON."""
+    from shelfwise import demo as story
+
+    story.run(keep=keep)
+
+
+@app.command()
 def docs() -> None:
     """Write docs/DATA.md anew from the contracts."""
     from shelfwise import docs as pages

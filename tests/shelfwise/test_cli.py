@@ -118,3 +118,12 @@ def test_expected_errors_are_messages_and_bugs_are_not():
     with pytest.raises(ValidationError) as missing:
         Settings(core_url="http://x")
     assert "LAKE_URI: Field required" in cli.expected(missing.value)
+
+
+def test_demo_leaves_the_stack_only_when_asked(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr("shelfwise.demo.run", lambda keep: asked.append(keep))
+    assert run("demo").exit_code == 0
+    monkeypatch.setenv("KEEP", "1")
+    assert run("demo").exit_code == 0
+    assert asked == [False, True]

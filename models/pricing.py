@@ -298,7 +298,8 @@ class _Case:
         price = self.best(grid, weak, prefer_low=False)
         guard: Guard = "floor" if bottom == self.floor else "max_step"
         if price is None:
-            return _hold(self.signals, self.current, "no_legal_price", *self.assumptions, binding=guard)
+            reason: Reason = "best_price_reached" if self.current <= self.floor else "no_legal_price"
+            return _hold(self.signals, self.current, reason, *self.assumptions, binding=guard)
         bound = guard if self.unit_cost + self.current / -weak < bottom else None
         return self.worthwhile(price, grid, (weak, self.strong_end), bound, ())
 

@@ -58,6 +58,7 @@ def test_a_cut_must_pay_with_the_weakest_response_of_the_interval():
 def test_a_cut_stops_at_the_floor():
     bargain = replace(SHAMPOO, price_minor=330, cost_minor=20, elasticity=-4.0)
     assert (quote(bargain, GUARDS).price_minor, quote(bargain, GUARDS).binding) == (300, "floor")  # 60 % of 500
+    assert quote(replace(bargain, price_minor=300), GUARDS).reasons == ("best_price_reached",)
     margin = replace(bargain, cost_minor=300, elasticity=-9.9, elasticity_se=0.0)
     # peak 300 + 330 / 9.9 = 333 above; at cost 290 it is 323, above 290 / 0.95 = 305.3
     assert quote(margin, GUARDS).action == "hold"

@@ -40,9 +40,11 @@ class Changes:
             if now == before:
                 continue
             if now == "running":
-                self._console.print(f"  [green]✓[/] {service.name:<10} {service.seconds:5.1f} s  {service.url}")
+                line = f"  [green]✓[/] {service.name:<10} {service.seconds:5.1f} s  {service.url}"
+                self._console.print(line, soft_wrap=True)
             elif now == "restarting":
-                self._console.print(f"  [red]✗[/] {service.name:<10} ended, restarting; see {service.log}")
+                line = f"  [red]✗[/] {service.name:<10} ended, restarting; see {service.log}"
+                self._console.print(line, soft_wrap=True)
         waiting = [s.name for s in status.services if s.state in ("waiting", "starting")]
         self._spinner.update(f"starting {', '.join(waiting)}" if waiting else "")
         if status.phase != self._phase:

@@ -33,7 +33,7 @@ def holder(port: int) -> str:
     with suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
-                command = " ".join(psutil.Process(connection.pid).cmdline())
+                command = " ".join(" ".join(psutil.Process(connection.pid).cmdline()).split())
                 return f", held by process {connection.pid}: {command[:120]}"
     return ""
 

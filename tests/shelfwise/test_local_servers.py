@@ -11,7 +11,7 @@ import asyncpg
 import psutil
 import pytest
 
-from shelfwise.local.postgres import SOCKET, SOCKET_LIMIT, EmbeddedPostgres
+from shelfwise.local.postgres import SOCKET, SOCKET_LIMIT, EmbeddedPostgres, open_tree
 from shelfwise.local.processes import StartError
 from shelfwise.local.redis import EmbeddedRedis
 
@@ -65,6 +65,22 @@ def test_runs_below_a_directory_closed_to_others():
         with EmbeddedPostgres(Path(closed) / "data", durable=False) as server:
             assert server.sql("SELECT 1") == "1"
         assert not Path(closed).stat().st_mode & 0o066  # passed through at most, never listed
+
+
+def test_runs_when_everything_is_made_closed(stack_root, tmp_path):
+    before = os.umask(0o077)
+    try:
+        with EmbeddedPostgres(stack_root / "closed", durable=False) as server:
+            assert server.sql("SELECT 1") == "1"
+        installed = tmp_path / "installed"
+        (installed / "bin").mkdir(parents=True)
+        (installed / "bin" / "postgres").touch(mode=0o700)
+        (installed / "share").touch(mode=0o600)
+    finally:
+        os.umask(before)
+    open_tree(installed)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in [installed, *installed.rglob("*")]}
+    assert modes == {"installed": 0o705, "bin": 0o705, "postgres": 0o705, "share": 0o604}
 
 
 def test_socket_directory_made_by_somebody_else_is_refused(stack_root):

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -58,17 +59,23 @@ class Shop:
             "insert into loads (source, digest, rows) values ($1, $2, $3)", self.source, digest, json.dumps(report)
         )
 
+    async def fetch(
+        self, duck: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], query: str, *values: object
+    ) -> None:
+        """What the shop answers to a query as a new DuckDB table of these columns and types."""
+        with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+            await self.connection.copy_from_query(query, *values, output=file.name, format="csv")
+            duck.execute(
+                f"create table {table} as from read_csv('{file.name}', columns = $columns, header = false,"
+                " auto_detect = false, delim = ',', quote = '\"', escape = '\"', nullstr = '',"
+                " allow_quoted_nulls = false)",
+                {"columns": columns},
+            )
+
     async def categories(self, duck: duckdb.DuckDBPyConnection) -> None:
         """The shop's categories as DuckDB table `known_categories`: paths are shared by all sources."""
-        rows = await self.connection.fetch("select path, category_id::text from categories")
-        known = pyarrow.table(
-            {"path": [row[0] for row in rows], "category_id": [row[1] for row in rows]},
-            schema=pyarrow.schema([("path", pyarrow.string()), ("category_id", pyarrow.string())]),
-        )
-        duck.register("known_categories_rows", known)
-        duck.execute("create table known_categories as select path, category_id::uuid as category_id"
-                     " from known_categories_rows")  # fmt: skip
-        duck.unregister("known_categories_rows")
+        columns = {"path": "varchar", "category_id": "uuid"}
+        await self.fetch(duck, "known_categories", columns, "select path, category_id from categories")
 
     async def click_partitions(self, duck: duckdb.DuckDBPyConnection, relation: str) -> None:
         """A partition for each day of the clicks in `relation`, asked for in runs of neighbouring days."""
@@ -79,8 +86,10 @@ class Shop:
         for first_day, until in runs:
             await self.connection.execute("select ensure_click_partitions($1, $2)", first_day, until)
 
-    async def copy(self, duck: duckdb.DuckDBPyConnection, relation: str, table: str, progress: Report) -> int:
-        """Every row of a DuckDB relation into the shop's table of the same columns; how many there were."""
+    async def copy(
+        self, duck: duckdb.DuckDBPyConnection, relation: str, table: str, progress: Report, *, into: str | None = None
+    ) -> int:
+        """Every row of a DuckDB relation into the shop's table (or `into`) of the same columns; how many there were."""
         (total,) = duck.execute(f"select count(*) from {relation}").fetchall()[0]
         reader = duck.sql(f"from {relation}").to_arrow_reader(BATCH_ROWS)
         progress(table, 0, total)
@@ -97,11 +106,19 @@ class Shop:
 
         try:
             await self.connection.copy_to_table(
-                table, source=batches(), columns=reader.schema.names, format="csv", encoding="utf-8"
+                into or table, source=batches(), columns=reader.schema.names, format="csv", encoding="utf-8"
             )
         finally:
             reader.close()
         return int(total)
+
+    async def copy_new(self, duck: duckdb.DuckDBPyConnection, relation: str, table: str, progress: Report) -> int:
+        """As `copy`, leaving out rows whose key the table already has; how many were new."""
+        await self.connection.execute(f"create temp table loading (like {table} including defaults) on commit drop")
+        await self.copy(duck, relation, table, progress, into="loading")
+        done = await self.connection.execute(f"insert into {table} select * from loading on conflict do nothing")
+        await self.connection.execute("drop table loading")
+        return int(done.split()[-1])
 
 
 async def analyze(database_url: str, tables: list[str]) -> None:

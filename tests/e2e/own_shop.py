@@ -1,7 +1,7 @@
 """A small synthetic shop with ids of its own, written as the files of `shelfwise load files`.
 
-Sixty shoppers in two camps over twelve weeks: readers buy books, gardeners buy tools. Nobody buys from the other camp, so
-what should be recommended is obvious. Ids are strings with leading zeros, blanks and letters beyond ASCII.
+Sixty shoppers in two camps over twelve weeks: readers buy books, gardeners buy tools. Nobody buys from the other camp,
+so what should be recommended is obvious. Ids are strings with leading zeros, blanks and letters beyond ASCII.
 """
 
 import csv

@@ -150,7 +150,7 @@ def _judged(
 ) -> tuple[dict[str, Tally], dict[str, Tally]]:
     neighbours = {
         "item_knn_cosine": CosineRecommender(K=500, num_threads=1),
-        "item_knn_bm25": BM25Recommender(K=2000, K1=100, B=0.5, num_threads=1),
+        "item_knn_bm25": BM25Recommender(K=500, num_threads=1),
     }
     everybody = learning.shoppers(rows, recommender.catalogue)
     for model in neighbours.values():

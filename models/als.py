@@ -87,13 +87,13 @@ def fit(ids: Ids, orders: csr_matrix, params: AlsParams, *, seed: int) -> Factor
     """Product vectors from orders (users, items), by the `implicit` package on this machine."""
     weights = csr_matrix((confidence(orders.data, params.alpha), orders.indices, orders.indptr), shape=orders.shape)
     rank = max(1, min(params.rank, *orders.shape))  # more dimensions than shoppers or products say nothing
-    model = AlternatingLeastSquares(
-        factors=rank,
-        regularization=params.reg,
-        alpha=1.0,  # already in the weights
-        iterations=params.iterations,
-        random_state=seed,
-    )
     with threadpool_limits(1, "blas"):  # implicit's own threads are the parallelism
+        model = AlternatingLeastSquares(
+            factors=rank,
+            regularization=params.reg,
+            alpha=1.0,  # already in the weights
+            iterations=params.iterations,
+            random_state=seed,
+        )
         model.fit(weights, show_progress=False)
     return Factors(ids, np.array(model.item_factors, dtype=np.float32), params.reg, params.alpha)

@@ -29,6 +29,7 @@ def fit(user_product: DataFrame, params: AlsParams, *, seed: int, checkpoint_dir
     user_count, item_count, cell_count = users.count(), items.count(), cells.count()
     typical = cell_count / np.sqrt(max(1, user_count) * max(1, item_count))
     user_product.sparkSession.sparkContext.setCheckpointDir(checkpoint_dir)
+    blocks = 2 * int(user_product.sparkSession.sparkContext.defaultParallelism)
     als = ALS(
         rank=max(1, min(params.rank, user_count, item_count)),
         maxIter=params.iterations,
@@ -39,6 +40,8 @@ def fit(user_product: DataFrame, params: AlsParams, *, seed: int, checkpoint_dir
         userCol="user",
         itemCol="item",
         ratingCol="rating",
+        numUserBlocks=blocks,
+        numItemBlocks=blocks,
         checkpointInterval=5,  # cuts the lineage, which grows with every iteration
         seed=seed,
     )

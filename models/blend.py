@@ -86,6 +86,8 @@ def rank(found: Candidates, slot: str, weights: Weights, k: int) -> Ranked:
 def top(scores: Scores, k: int) -> Numbers:
     """The k highest of each row, best first; equal scores in order of their numbers. (users, k)"""
     k = min(k, scores.shape[1])
+    if k == 0:
+        return np.empty((len(scores), 0), dtype=np.int64)
     least = np.partition(scores, -k, axis=1)[:, -k]  # (users,)
     picked = np.empty((len(scores), k), dtype=np.int64)
     for row, values in enumerate(scores):

@@ -1,0 +1,63 @@
+"""A small shop as arrays, so that each test says only what matters to it."""
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from models.als import Factors
+from models.recommender import BlendParams, Recommender, Weights
+from models.shoppers import Catalogue, Shoppers
+
+NOTHING = Weights(repeat=0, collaborative=0, content=0, popular=0, nearby=0)
+
+
+def weights(**chosen):
+    return Weights(**{**{name: 0.0 for name in Weights.__slots__}, **chosen})
+
+
+def catalogue(orders, *, recent=None, channels=None, categories=None, users=None):
+    """Products p0, p1 … in the given order, which must be that of popularity."""
+    orders = np.asarray(orders, dtype=np.float32)
+    recent = orders if recent is None else np.asarray(recent, dtype=np.float32)
+    sold = csr_matrix(np.asarray(channels or np.zeros((0, len(orders))), dtype=np.float32))
+    return Catalogue(
+        ids=np.array([f"p{number}" for number in range(len(orders))]),
+        categories=np.array(categories or [""] * len(orders)),
+        orders_7d=recent / 4,
+        orders_28d=recent,
+        orders_all=orders,
+        users_all=np.asarray(orders if users is None else users, dtype=np.float32),
+        channels=np.array([f"c{number}" for number in range(sold.shape[0])], dtype=np.str_),
+        channel_orders=sold,
+    )
+
+
+def shoppers(orders, *, recency=None, channels=None, clicks=None, width=0):
+    orders = np.asarray(orders, dtype=np.float32)
+    count = len(orders)
+    return Shoppers(
+        ids=np.array([f"u{number}" for number in range(count)]),
+        orders=csr_matrix(orders),
+        recency=csr_matrix(orders if recency is None else np.asarray(recency, dtype=np.float32)),
+        channels=csr_matrix(np.zeros((count, width)) if channels is None else np.asarray(channels, dtype=np.float32)),
+        clicks=csr_matrix(np.zeros_like(orders) if clicks is None else np.asarray(clicks, dtype=np.float32)),
+    )
+
+
+def blend(**slots):
+    """Blend parameters; slots not named say nothing."""
+    return BlendParams(
+        candidates=10,
+        memory=0.0,
+        prior_orders=1.0,
+        cold_orders=1.0,
+        buyers=1,
+        slots={slot: slots.get(slot, NOTHING) for slot in ("for_you", "buy_again", "discover")},
+    )
+
+
+def recommender(known, *, vectors=None, content=None, params=None):
+    size = len(known)
+    vectors = np.zeros((size, 1)) if vectors is None else np.asarray(vectors)
+    content = np.zeros((size, 1)) if content is None else np.asarray(content)
+    factors = Factors(known.ids, vectors.astype(np.float32), reg=0.1, alpha=1.0)
+    return Recommender(known, factors, content.astype(np.float32), params or blend())

@@ -1,0 +1,57 @@
+from datetime import date
+
+import pytest
+
+from pipelines.tracking import CHAMPION, PREVIOUS, NoModel, Tracking
+
+DAY = date(2017, 1, 1)
+
+
+@pytest.fixture
+def tracking(tmp_path):
+    return Tracking(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def trained(tracking, folder, text="weights"):
+    folder.mkdir(exist_ok=True)
+    (folder / "model.txt").write_text(text)
+    with tracking.run("train", day=DAY, tables={"features/products": 3}) as run:
+        run.model(folder)
+        return tracking.register("recommender", run, tags={"day": DAY.isoformat()})
+
+
+def test_promotion_moves_both_aliases_and_leaves_a_trace(tracking, tmp_path):
+    first, second = (trained(tracking, tmp_path / "model", text) for text in ("first", "second"))
+    assert tracking.promote(first, day=DAY, reason="good") is None
+    assert tracking.promote(second, day=DAY, reason="better").number == first.number
+    assert tracking.version("recommender", CHAMPION).number == second.number
+    assert tracking.version("recommender", PREVIOUS).number == first.number
+    assert tracking.version("recommender", CHAMPION).tags["promoted"] == "2017-01-01: better"
+    assert tracking.version("recommender", PREVIOUS).tags["replaced"] == "2017-01-01 by 2"
+    with tracking.folder(tracking.champion("recommender")) as folder:
+        assert (folder / "model.txt").read_text() == "second"
+    assert not folder.exists()
+
+
+def test_promoting_the_champion_again_keeps_the_previous_one(tracking, tmp_path):
+    first, second = (trained(tracking, tmp_path / "model") for _ in range(2))
+    for version in (first, second, second):
+        tracking.promote(version, day=DAY, reason="good")
+    assert tracking.version("recommender", PREVIOUS).number == first.number
+
+
+def test_the_newest_version_of_a_day_is_found_and_its_absence_told(tracking, tmp_path):
+    for _ in range(2):
+        newest = trained(tracking, tmp_path / "model")
+    assert tracking.newest("recommender", day=DAY).number == newest.number == "2"
+    with pytest.raises(NoModel, match="no version of recommender was trained for 2018-01-01"):
+        tracking.newest("recommender", day=date(2018, 1, 1))
+    with pytest.raises(NoModel, match="recommender has no champion"):
+        tracking.champion("recommender")
+    assert tracking.version("unheard-of", CHAMPION) is None
+
+
+def test_a_run_that_fails_says_so(tracking):
+    with pytest.raises(RuntimeError, match="out of luck"), tracking.run("train", day=DAY, tables={}) as run:
+        raise RuntimeError("out of luck")
+    assert tracking._client().get_run(run.run_id).info.status == "FAILED"

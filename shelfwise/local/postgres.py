@@ -120,7 +120,8 @@ class EmbeddedPostgres:
             ready=self._answers,
             env={"LC_ALL": "C", "PGDATA": str(self._cluster)},
             user=self._account,
-            stop_signal=signal.SIGINT,  # the fast shutdown: clients are disconnected, data are flushed
+            # The fast shutdown disconnects clients and flushes data; the immediate one leaves that to a next start.
+            stop_signal=signal.SIGINT if self.durable else signal.SIGQUIT,
             url=self.url(),
         )
 

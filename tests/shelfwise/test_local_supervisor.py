@@ -87,10 +87,15 @@ def test_leftovers_without_a_death_signal_are_ended_too(settings):
 
 
 def test_status_of_a_reused_pid_is_not_a_running_stack(settings):
-    stale = status.Status(pid=os.getpid(), created=1.0, phase="running")  # this pid, but another process
-    status.write(stale, settings.data_dir)
-    assert stack.running(settings.data_dir) is None
-    assert stack.down(settings.data_dir) is False
+    stranger = subprocess.Popen(["sleep", "600"])
+    try:
+        status.write(status.Status(pid=stranger.pid, created=1.0, phase="running"), settings.data_dir)
+        assert stack.running(settings.data_dir) is None
+        assert stack.down(settings.data_dir) is False
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def test_server_that_dies_is_replaced_and_its_clients_wait_meanwhile(settings):

@@ -45,7 +45,7 @@ class Synthetic:
         draw = random.Random(self.seed)
         for start in range(0, self.products, keys.ITEMS_PER_CHUNK):
             numbers = range(start, min(start + keys.ITEMS_PER_CHUNK, self.products))
-            yield keys.items_key(name, start), b"".join(self.shown(number).bytes for number in numbers)
+            yield keys.items_key(name, start), "".join(str(self.shown(number)) for number in numbers).encode()
         falling = [1 / (place + 2) for place in range(self.length)]
         for place, scope in enumerate(scopes):
             items = range(place, place + self.length)

@@ -8,7 +8,7 @@ All numbers are little endian. `FORMAT` is part of a generation's digest: raise 
     gen:{g}:n:{uuid}     a product's neighbours and its scope   encode_neighbours
     gen:{g}:s:{uuid}     a product's price signals              encode_signal
     gen:{g}:p:{scope}    most bought products of a scope        encode_popular
-    gen:{g}:i:{start}    UUIDs of the products from index start on, 16 bytes each
+    gen:{g}:i:{start}    UUIDs of the products from index start on, 36 characters each, as answers show them
     gen:{g}:meta         JSON: counts, digests, scopes, guardrails, versions
     gen:{g}:ready        set last, once everything before it was verified
 
@@ -34,8 +34,8 @@ PARTIAL: Final = "{live}:partial"
 LEASE: Final = "{live}:lease"
 
 WHOLE_SHOP: Final = "all"
-ITEM_BYTES: Final = 16
-ITEMS_PER_CHUNK: Final = 65_536  # 1 MiB: long enough to load quickly, short enough not to hold Redis up
+ITEM_CHARACTERS: Final = 36
+ITEMS_PER_CHUNK: Final = 32_768  # 1 MiB: long enough to load quickly, short enough not to hold Redis up
 NOTHING: Final = -1  # a dense index that stands for no product, or no scope
 
 SOURCE_NAMES: Final = SOURCES
@@ -122,7 +122,7 @@ def uuid_bytes(text: str) -> bytes | None:
         value = bytes.fromhex(text.replace("-", ""))
     except ValueError:
         return None
-    return value if len(value) == ITEM_BYTES else None
+    return value if len(value) == 16 else None
 
 
 def uuid_text(value: bytes) -> str:

@@ -33,7 +33,7 @@ def items(generation: Generation | None, shelf: Shelf | None, slot: str | None =
 
 
 def price(generation: Generation | None, quote: Quote, degraded: bool) -> bytes:
-    return _sealed(quote, generation, degraded)
+    return _sealed({**quote}, generation, degraded)
 
 
 def prices(generation: Generation | None, quotes: Sequence[Quote], degraded: bool) -> bytes:

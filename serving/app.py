@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 
 from serving import failures, routes
 from serving.metrics import Metrics
-from serving.reads import IN_FLIGHT, Reads
+from serving.reads import Reads
 from serving.schemas import Failure
 from serving.settings import Settings
 from serving.watcher import Watcher
@@ -26,8 +26,8 @@ def app() -> FastAPI:
 def create_app(settings: Settings) -> FastAPI:
     """Serving over the Redis of these settings; it starts, and answers, also while that Redis is down."""
     metrics = Metrics()
-    fast = _client(settings.redis_url, settings.redis_timeout_s, connections=IN_FLIGHT)
-    patient = _client(settings.redis_url, LOAD_TIMEOUT_S, connections=1)
+    fast = _client(settings.redis_url, settings.redis_timeout_s)
+    patient = _client(settings.redis_url, LOAD_TIMEOUT_S)
     reads = Reads(fast)
     watcher = Watcher(patient, reads, metrics, settings.pointer_poll_s)
 
@@ -53,13 +53,12 @@ def create_app(settings: Settings) -> FastAPI:
     return application
 
 
-def _client(url: str, timeout_s: float, connections: int) -> Redis:
+def _client(url: str, timeout_s: float) -> Redis:
     """A client that gives up at once rather than try again: the caller knows what to do without Redis."""
     return Redis.from_url(
         url,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
-        max_connections=connections,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from redis.asyncio import Redis
 
 from contracts import keys
-from contracts.keys import Ranked
+from contracts.keys import ITEM_CHARACTERS, Ranked
 from models.pricing import Guardrails
 
 POPULAR_PER_READ = 200
@@ -24,12 +24,13 @@ class Generation:
 
     id: str
     ready: bytes
-    items: bytes  # UUIDs in order of dense index, 16 bytes each
+    items: str  # UUIDs in order of dense index, 36 characters each: a slice of it is what an answer shows
     scopes: Sequence[str]
     popular: Mapping[str, Ranked]
     guardrails: Guardrails
     policy: str  # names the guardrails
     as_of: str
+    quotes: dict[str, dict[str, Any]] = field(default_factory=dict)  # see prices.py
 
     @classmethod
     async def load(cls, client: Redis, generation: str) -> Self:
@@ -49,8 +50,8 @@ class Generation:
         chunks = []
         for start in meta["item_chunks"]:
             chunks.append(await client.get(keys.items_key(generation, start)) or b"")
-        items = b"".join(chunks)
-        if len(items) != meta["items"] * keys.ITEM_BYTES:
+        items = b"".join(chunks).decode("ascii")
+        if len(items) != meta["items"] * ITEM_CHARACTERS:
             raise Incomplete(f"generation {generation} lacks a part of its item table")
         scopes: list[str] = meta["scopes"]
         popular: dict[str, Ranked] = {}
@@ -66,8 +67,8 @@ class Generation:
 
     def product_id(self, index: int) -> str:
         """UUID of the product with this dense index."""
-        at = index * keys.ITEM_BYTES
-        return keys.uuid_text(self.items[at : at + keys.ITEM_BYTES])
+        at = index * ITEM_CHARACTERS
+        return self.items[at : at + ITEM_CHARACTERS]
 
     def popular_in(self, *scopes: str) -> Ranked:
         """Most bought products of the first of these scopes that has a list, else of the whole shop."""

@@ -9,29 +9,35 @@ from serving.generation import Generation
 from serving.reads import Reads, Unavailable
 
 Quote = dict[str, Any]
+REMEMBERED = 20_000  # about 15 MB
 
 
 async def quotes(generation: Generation | None, reads: Reads, product_ids: Sequence[str]) -> tuple[list[Quote], bool]:
     """A quote per product in the order asked for, and whether Redis was not there to be asked.
 
-    A product without signals has no price: the shop then charges its own.
+    A product without signals has no price: the shop then charges its own. A generation's quotes never change, so the
+    first REMEMBERED are kept: they need neither Redis nor policy again, and outlive an outage.
     """
     if generation is None:
         return [_none(product_id) for product_id in product_ids], True
-    known = {text: value for text in product_ids if (value := keys.uuid_bytes(text)) is not None}
-    found: dict[str, bytes | None] = {}
-    if known:
+    remembered = generation.quotes
+    asked = [text for text in product_ids if text not in remembered]
+    wanted = {text: value for text in asked if (value := keys.uuid_bytes(text)) is not None}
+    found: dict[str, Quote] = {}
+    degraded = not reads.available
+    if wanted:
         try:
-            wanted = [keys.signal_key(generation.id, value) for value in known.values()]
-            found = dict(zip(known, await reads.get(generation.ready, wanted), strict=True))
+            names = [keys.signal_key(generation.id, value) for value in wanted.values()]
+            values = await reads.get(generation.ready, names)
         except Unavailable:
-            return [_none(product_id) for product_id in product_ids], True
-    return [_quoted(generation, text, found.get(text)) for text in product_ids], False
+            values, degraded = [None] * len(wanted), True
+        found = {text: _quoted(generation, text, value) for text, value in zip(wanted, values, strict=True) if value}
+        if len(remembered) < REMEMBERED:
+            remembered.update(found)
+    return [remembered.get(text) or found.get(text) or _none(text) for text in product_ids], degraded
 
 
-def _quoted(generation: Generation, product_id: str, value: bytes | None) -> Quote:
-    if value is None:
-        return _none(product_id)
+def _quoted(generation: Generation, product_id: str, value: bytes) -> Quote:
     signal = keys.decode_signal(value)
     decision = quote(Signals(product_id, *signal), generation.guardrails)
     return {

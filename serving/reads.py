@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 FAILURES = 3  # in a row; a single late answer is no outage
-IN_FLIGHT = 2
 BATCH_KEYS = 1_000
 
 
@@ -28,16 +27,17 @@ class _Read(NamedTuple):
 
 
 class Reads:
-    """Batches what the requests of one moment want into one MGET: one round trip each, a fraction of the cost.
+    """Sends what all requests of one moment want as one MGET: a round trip each, for a fraction of its cost.
 
-    After FAILURES in a row it refuses at once, until `recovered` is called by whoever has seen Redis again.
+    One MGET is under way at a time; what is wanted meanwhile makes the next one. A read on its own costs 80 µs of
+    processor time, one of thirty costs 7. After FAILURES in a row it refuses at once, until `recovered` is called by
+    whoever has seen Redis again.
     """
 
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._waiting: deque[_Read] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._scheduled = False
+        self._sending: asyncio.Task[None] | asyncio.Handle | None = None
         self._failures = 0
 
     @property
@@ -63,12 +63,10 @@ class Reads:
         return await read.answer
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._waiting and not self._scheduled and len(self._tasks) < IN_FLIGHT:
-            self._scheduled = True
-            loop.call_soon(self._flush, loop)
+        if self._waiting and self._sending is None:
+            self._sending = loop.call_soon(self._flush, loop)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._scheduled = False
         batch: list[_Read] = []
         size = 0
         while self._waiting and size < BATCH_KEYS:
@@ -76,19 +74,15 @@ class Reads:
             if not read.answer.done():  # its client may have gone
                 batch.append(read)
                 size += len(read.wanted)
-        if not batch:
-            return
-        task = loop.create_task(self._send(batch))
-        self._tasks.add(task)
+        self._sending = task = loop.create_task(self._send(batch))
         task.add_done_callback(self._sent)
-        self._schedule(loop)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._sending = None
         self._schedule(task.get_loop())
 
     async def _send(self, batch: list[_Read]) -> None:
-        if not self.available:
+        if not self.available or not batch:
             return _refuse(batch, Unavailable())
         sentinels = list({read.ready for read in batch})
         wanted = [key for read in batch for key in read.wanted]

@@ -73,4 +73,6 @@ class Watcher:
         before = self.generation.id if self.generation else None
         self.generation, self._refused = loaded, None
         self._metrics.generation_loaded(before, loaded.id)
-        log.info("generation=%s products=%d scopes=%d", live, len(loaded.items) // keys.ITEM_BYTES, len(loaded.scopes))
+        log.info(
+            "generation=%s products=%d scopes=%d", live, len(loaded.items) // keys.ITEM_CHARACTERS, len(loaded.scopes)
+        )

@@ -1,0 +1,148 @@
+"""`python -m benchmarks serve`: requests per second of serving's two main endpoints, against a bare FastAPI handler.
+
+Both run under one uvicorn worker each and the same closed-loop client, in turns, on a made-up generation.
+`ratio` is the slower endpoint's rate over the bare handler's. The client, Redis and the server share this machine.
+"""
+
+import argparse
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+
+from benchmarks.synthetic import Synthetic, product_id, user_id
+from contracts import keys
+from pipelines.generation import Client, connect
+from shelfwise.local.processes import Service, running
+from shelfwise.local.redis import EmbeddedRedis
+
+CONNECTIONS = 32
+ASKED = 20_000  # different shoppers and products in turn, most of them for the first time
+SAMPLED_USERS = 200
+
+Figures = dict[str, float]
+
+
+def run(*, users: int, products: int, seconds: float, rounds: int) -> dict[str, object]:
+    """The measured figures; each is the median over the rounds."""
+    made_up = Synthetic(tag=1, users=users, products=products)
+    with tempfile.TemporaryDirectory(prefix="shelfwise-bench-") as folder:
+        root = Path(folder)
+        with EmbeddedRedis(root / "redis", _free_port(), durable=False) as server:
+            client = connect(server.url)
+            made_up.write(client)
+            client.set(keys.LIVE, made_up.generation)
+            with (
+                _web("serving.app:app", "/ready", root, {"REDIS_URL": server.url}) as serving,
+                _web("benchmarks.bare:app", "/bare", root, {}) as bare,
+            ):
+                measured = _measure(serving, bare, made_up, seconds, rounds)
+            memory = {"redis_used_bytes": client.info("memory")["used_memory"]}
+            return measured | {"redis_bytes_per_user": _bytes_per_user(client, made_up)} | memory
+
+
+def _measure(serving: "Web", bare: "Web", made_up: Synthetic, seconds: float, rounds: int) -> dict[str, object]:
+    numbers = range(min(ASKED, made_up.users, made_up.products))
+    asked = {
+        "recommendations": (serving, [f"/users/{user_id(n)}/recommendations?slot=for_you&k=10" for n in numbers]),
+        "price": (serving, [f"/products/{product_id(n)}/price" for n in numbers]),
+        "bare": (bare, ["/bare"]),
+    }
+    seen: dict[str, list[Figures]] = {name: [] for name in asked}
+    for number in range(rounds):
+        for name, (web, paths) in asked.items():
+            seen[name].append(web.load(paths, seconds))
+            print(f"round {number + 1}/{rounds} {name}: {seen[name][-1]['rps']:,.0f} requests/s", file=sys.stderr)
+    figures = {name: _median(rounds_seen) for name, rounds_seen in seen.items()}
+    handler = figures.pop("bare")
+    return {
+        "endpoints": figures,
+        "bare_rps": handler["rps"],
+        "bare": handler,
+        "ratio": round(min(endpoint["rps"] for endpoint in figures.values()) / handler["rps"], 3),
+        "data": f"synthetic, {made_up.users} shoppers, {made_up.products} products, {made_up.length} per list",
+        "connections": CONNECTIONS,
+        "workers": 1,
+    }
+
+
+def _median(rounds_seen: list[Figures]) -> Figures:
+    figures = {name: round(statistics.median(seen[name] for seen in rounds_seen), 3) for name in rounds_seen[0]}
+    return figures | {"errors": sum(seen["errors"] for seen in rounds_seen)}
+
+
+def _bytes_per_user(client: Client, made_up: Synthetic) -> int:
+    sampled = range(0, made_up.users, max(1, made_up.users // SAMPLED_USERS))
+    sizes = [client.memory_usage(keys.user_key(made_up.generation, user_id(number).bytes)) for number in sampled]
+    return int(statistics.mean(sizes))
+
+
+class Web:
+    """One uvicorn process under load."""
+
+    def __init__(self, port: int, process: psutil.Process) -> None:
+        self._port = port
+        self._process = process
+
+    def load(self, paths: list[str], seconds: float) -> Figures:
+        """Ask for so long, from another process; `cpu_us` is the server's own time per request."""
+        before = self._process.cpu_times()
+        command = [sys.executable, "-m", "benchmarks.closed_loop", str(self._port), str(CONNECTIONS), str(seconds)]
+        done = subprocess.run(command, input="\n".join(paths), stdout=subprocess.PIPE, text=True, check=True)
+        after = self._process.cpu_times()
+        figures: Figures = json.loads(done.stdout)
+        spent = after.user + after.system - before.user - before.system
+        return figures | {"cpu_us": 1e6 * spent / (figures["requests"] * (1 + 0.3 / seconds))}
+
+
+@contextmanager
+def _web(app: str, path: str, root: Path, env: dict[str, str]) -> Iterator[Web]:
+    port = _free_port()
+    command = [sys.executable, "-m", "uvicorn", "--factory", app, "--port", str(port), "--no-access-log"]
+    service = Service(
+        name=app,
+        command=[*command, "--log-level", "warning"],
+        log=root / f"{app}.log",
+        ready=partial(_answers, f"http://127.0.0.1:{port}{path}"),
+        env=env,
+    )
+    with running(service, timeout_s=60) as process:
+        yield Web(port, psutil.Process(process.pid))
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """One JSON object on the last line."""
+    parser = argparse.ArgumentParser(prog="benchmarks serve", description=__doc__)
+    parser.add_argument("--users", type=int, default=50_000)
+    parser.add_argument("--products", type=int, default=50_000)
+    parser.add_argument("--seconds", type=float, default=3.0, help="per endpoint and round")
+    parser.add_argument("--rounds", type=int, default=5)
+    print(json.dumps(run(**vars(parser.parse_args(arguments)))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+"""A generation's keys and values, written to Redis and read back by Spark tasks; nothing user-sized meets the driver.
+
+Each encoder turns rows of a mart into (key, value) pairs: `write` sends them, `differences` compares them with Redis.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import redis
+from pyspark import StorageLevel, TaskContext
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from contracts import keys
+from contracts.keys import Ranked
+
+CHUNK_KEYS = 500
+CHUNK_BYTES = 1 << 20  # whichever comes first ends a pipeline: Redis answers others in between
+
+Client = Any  # redis-py's annotations mix its blocking client with its asynchronous one
+Array = Any  # pyarrow's stubs are narrower than its functions
+Batches = Iterator[pa.RecordBatch]
+Pairs = Iterator[tuple[bytes, bytes]]
+
+
+class PublishError(RuntimeError):
+    """A generation that must not go live; what is live stays so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the tasks know of the generation in work. `starts`: first dense index of each chunk of the item table."""
+
+    generation: str
+    redis_url: str
+    scopes: tuple[str, ...]
+    starts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one kind of key came to: rows read, keys and bytes of their values."""
+
+    rows: int
+    keys: int
+    bytes: int
+
+
+Encoder = Callable[[Draft, Batches], Pairs]
+
+
+def connect(url: str) -> Client:
+    """A client for long work: patient, and trying again when Redis hiccups (every write here may be repeated)."""
+    return redis.Redis.from_url(
+        url, socket_timeout=30, socket_connect_timeout=5, retry=Retry(ExponentialBackoff(cap=2), 5)
+    )
+
+
+# --- tasks ----------------------------------------------------------------------------------------------------------
+
+
+def write(frame: DataFrame, encode: Encoder, draft: Draft) -> Written:
+    """Every pair of the frame into Redis, from as many tasks as it has partitions."""
+
+    def task(batches: Batches) -> Batches:
+        counted = _Counted(batches)
+        client, sent, size = connect(draft.redis_url), 0, 0
+        for chunk in _chunks(encode(draft, counted)):
+            with client.pipeline(transaction=False) as pipeline:
+                for key, value in chunk:
+                    pipeline.set(key, value)
+                    size += len(value)
+                pipeline.execute()
+            sent += len(chunk)
+        yield pa.RecordBatch.from_pydict({"rows": [counted.rows], "keys": [sent], "bytes": [size]})
+
+    totals = frame.mapInArrow(task, "rows long, keys long, bytes long").groupBy().sum().first()
+    assert totals is not None, "an aggregate without groups has one row"
+    return Written(*(int(total or 0) for total in totals))
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """What reading back showed: keys compared, the memory Redis spends on them, and the keys that differ."""
+
+    keys: int
+    memory: int
+    differing: tuple[bytes, ...]
+
+
+def reread(frame: DataFrame, encode: Encoder, draft: Draft) -> Reread:
+    """Compare every pair of the frame with what Redis holds now."""
+
+    def task(batches: Batches) -> Batches:
+        client, read, memory, differing = connect(draft.redis_url), 0, 0, list[bytes]()
+        for chunk in _chunks(encode(draft, batches)):
+            with client.pipeline(transaction=False) as pipeline:
+                for key, _ in chunk:
+                    pipeline.get(key).memory_usage(key)
+                answers = pipeline.execute()
+            differing += [key for (key, value), held in zip(chunk, answers[::2], strict=True) if value != held]
+            memory += sum(size or 0 for size in answers[1::2])
+            read += len(chunk)
+        names = pa.array([differing[:10]], pa.list_(pa.binary()))
+        yield pa.RecordBatch.from_pydict({"keys": [read], "memory": [memory], "differing": names})
+
+    rows = frame.mapInArrow(task, "keys long, memory long, differing array<binary>").collect()
+    return Reread(
+        sum(row["keys"] for row in rows),
+        sum(row["memory"] for row in rows),
+        tuple(bytes(key) for row in rows for key in row["differing"]),
+    )
+
+
+class _Counted:
+    """The batches of a task, counting the rows that went by."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self.rows = 0
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        batch = next(self._batches)
+        self.rows += batch.num_rows
+        return batch
+
+
+def _chunks(pairs: Pairs) -> Iterator[list[tuple[bytes, bytes]]]:
+    chunk: list[tuple[bytes, bytes]] = []
+    size = 0
+    for pair in pairs:
+        chunk.append(pair)
+        size += len(pair[1])
+        if len(chunk) >= CHUNK_KEYS or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+# --- the item table: dense index → product ----------------------------------------------------------------------------
+
+
+def write_items(products: DataFrame, draft: Draft) -> tuple[Draft, Written]:
+    """Number the products in order of their id and write the table; the draft that knows its chunks.
+
+    Tasks sort ranges of ids. Only the ranges' lengths come to the driver, and from them each task's first index.
+    """
+    ranges = products.select("product_id").repartitionByRange("product_id").sortWithinPartitions("product_id")
+    ranges = ranges.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        lengths = dict(
+            (row["partition"], row["count"])
+            for row in ranges.groupBy(F.spark_partition_id().alias("partition")).count().collect()
+        )
+        firsts, total = dict[int, int](), 0
+        for partition in sorted(lengths):
+            firsts[partition] = total
+            total += lengths[partition]
+        written = write(ranges, _numbered_from(firsts), draft)
+    finally:
+        ranges.unpersist()
+    starts = (
+        start
+        for partition, first in firsts.items()
+        for start in range(first, first + lengths[partition], keys.ITEMS_PER_CHUNK)
+    )
+    return replace(draft, starts=tuple(starts)), written
+
+
+def _numbered_from(firsts: dict[int, int]) -> Encoder:
+    def encode(draft: Draft, batches: Batches) -> Pairs:
+        task = TaskContext.get()
+        assert task is not None, "runs in a Spark task"
+        start = firsts.get(task.partitionId(), 0)
+        ids = (_canonical(id) for batch in batches for id in _values(batch.column("product_id")))
+        while chunk := list(islice(ids, keys.ITEMS_PER_CHUNK)):
+            yield keys.items_key(draft.generation, start), "".join(chunk).encode("ascii")
+            start += len(chunk)
+
+    return encode
+
+
+def read_items(client: Client, draft: Draft) -> bytes:
+    """The item table as Redis holds it."""
+    return b"".join(client.get(keys.items_key(draft.generation, start)) or b"" for start in draft.starts)
+
+
+@lru_cache(maxsize=1)
+def _products(draft: Draft) -> Array:
+    """Product ids in order of their index, once per worker; read from Redis, so the driver never holds them."""
+    table = read_items(connect(draft.redis_url), draft)
+    texts = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(keys.ITEM_CHARACTERS), len(table) // keys.ITEM_CHARACTERS, [None, pa.py_buffer(table)]
+    )
+    return texts.cast(pa.binary()).cast(pa.string())
+
+
+def _indexes(draft: Draft, ids: Array) -> list[int]:
+    """Dense indexes of product ids, NOTHING where the id is empty."""
+    places: Array = pc.index_in(ids, value_set=_products(draft))
+    if places.null_count:
+        unknown = ids.filter(pc.and_(pc.is_null(places), pc.not_equal(ids, pa.scalar(""))))
+        if len(unknown):
+            raise PublishError(
+                f"{len(unknown)} entries name products that features/products of the day does not know, "
+                f"such as {unknown[0].as_py()}"
+            )
+        places = pc.fill_null(places, keys.NOTHING)
+    return list(places.to_pylist())
+
+
+def _canonical(text: str) -> str:
+    return keys.uuid_text(_uuid(text))
+
+
+def _uuid(text: str) -> bytes:
+    value = keys.uuid_bytes(text)
+    if value is None:
+        raise PublishError(f"{text!r} is no UUID")
+    return value
+
+
+# --- rows to pairs ----------------------------------------------------------------------------------------------------
+
+
+def users(draft: Draft, batches: Batches) -> Pairs:
+    """USER_LISTS with each shopper's rows next to each other → one key per shopper."""
+    for user_id, rows in groupby(_user_rows(draft, batches), itemgetter(0)):
+        lists: dict[str, Ranked] = {}
+        for _, slot, ranked in rows:
+            if slot in lists:
+                raise PublishError(f"user_lists has two lists {slot} of {user_id}")
+            lists[slot] = ranked
+        yield keys.user_key(draft.generation, _uuid(user_id)), keys.encode_user(lists)
+
+
+def _user_rows(draft: Draft, batches: Batches) -> Iterator[tuple[str, str, Ranked]]:
+    for batch in batches:
+        names = zip(_values(batch.column("user_id")), _values(batch.column("slot")), strict=True)
+        columns = (
+            _lists(batch.column("product_ids"), lambda ids: _indexes(draft, ids)),
+            _lists(batch.column("scores"), _values),
+            _lists(batch.column("sources"), _source_codes),
+            _lists(batch.column("because"), lambda ids: _indexes(draft, ids)),
+        )
+        for (user_id, slot), *ranked in zip(names, *columns, strict=True):
+            yield user_id, slot, Ranked(*ranked)
+
+
+def neighbours(draft: Draft, batches: Batches) -> Pairs:
+    """PRODUCTS with their NEIGHBOURS → one key per product, also for those without any: it tells their scope."""
+    place = {scope: index for index, scope in enumerate(draft.scopes)}
+    for batch in batches:
+        names = zip(_values(batch.column("product_id")), _values(batch.column("category")), strict=True)
+        columns = (
+            _lists(batch.column("product_ids"), lambda ids: _indexes(draft, ids)),
+            _lists(batch.column("scores"), _values),
+            _lists(batch.column("sources"), _source_codes),
+        )
+        for (product_id, category), *ranked in zip(names, *columns, strict=True):
+            if category is None:
+                raise PublishError(f"neighbours has {product_id}, which features/products of the day does not know")
+            value = keys.encode_neighbours(_nearest_scope(place, category), *ranked)
+            yield keys.neighbours_key(draft.generation, _uuid(product_id)), value
+
+
+def _nearest_scope(place: dict[str, int], category: str) -> int:
+    """Place of the category's popular list, or of the closest one above it."""
+    while category:
+        if (found := place.get(keys.category_scope(category))) is not None:
+            return found
+        category = category.rpartition("/")[0]
+    return keys.NOTHING
+
+
+def signals(draft: Draft, batches: Batches) -> Pairs:
+    """PRICE_SIGNALS → one key per product."""
+    for batch in batches:
+        for row in batch.to_pylist():
+            key = keys.signal_key(draft.generation, _uuid(row["product_id"]))
+            yield key, keys.encode_signal(keys.PriceSignal(*(row[name] for name in keys.PriceSignal._fields)))
+
+
+def popular(draft: Draft, batches: Batches) -> Pairs:
+    """POPULAR → one key per scope."""
+    for batch in batches:
+        columns = (
+            _values(batch.column("scope")),
+            _lists(batch.column("product_ids"), lambda ids: _indexes(draft, ids)),
+            _lists(batch.column("scores"), _values),
+        )
+        for scope, items, scores in zip(*columns, strict=True):
+            yield keys.popular_key(draft.generation, scope), keys.encode_popular(items, scores)
+
+
+def _lists(column: Array, convert: Callable[[Array], Sequence[Any]]) -> Iterable[Sequence[Any]]:
+    """Each row's list, converted all at once: one look-up per batch instead of one per row."""
+    values = convert(column.flatten())
+    at = 0
+    for length in _values(pc.list_value_length(column)):
+        end = at + (length or 0)  # null: a product without neighbours
+        yield values[at:end]
+        at = end
+
+
+def _values(column: Array) -> list[Any]:
+    return list(column.to_pylist())
+
+
+def _source_codes(names: Array) -> list[int]:
+    codes: Array = pc.index_in(names, value_set=pa.array(list(keys.SOURCE_CODES)))
+    if codes.null_count:
+        raise PublishError(f"unknown source {names.filter(pc.is_null(codes))[0]}")
+    return list(codes.to_pylist())

@@ -1,0 +1,301 @@
+"""Send a day's marts to Redis as one immutable generation, verify it, and make it live by one pointer (ADR 0008).
+
+A crash at any point leaves the live generation as it was; the next publish removes what the crashed one left.
+"""
+
+import hashlib
+import json
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from functools import reduce
+from typing import Any
+
+import redis
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from contracts import conf, keys
+from contracts.tables import MARTS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, USER_LISTS, Table
+from models.pricing import Guardrails
+from pipelines import generation as encoding
+from pipelines import lists, price_signals
+from pipelines.generation import Client, Draft, PublishError, Written, connect
+from pipelines.lake import Lake, MissingTable
+from pipelines.settings import Settings
+from pipelines.spark import session
+
+LEASE_S = 10
+SAMPLED_KEYS = 10_000  # of each kind
+HISTORY_ENTRIES = 1_000
+SCAN_KEYS = 1_000
+
+
+class NothingToRollBack(PublishError):
+    """No whole generation older than the live one is in Redis."""
+
+
+def run(day: date, settings: Settings | None = None) -> dict[str, object]:
+    """Publish what was known at the end of `day`; the generation that is live afterwards and what it holds.
+
+    The generation's id is the day and a digest of its content: publishing the same content again changes nothing.
+    """
+    settings = settings or Settings()
+    lake = Lake(settings.lake_uri)
+    build_marts(day, settings, lake)
+    inputs = read_inputs(session(settings), lake, day)
+    generation = f"{day:%Y%m%d}-{inputs.digest}"
+    client = connect(settings.redis_url)
+    with lease(client) as token:
+        live = live_generation(client)
+        if live == generation and client.exists(keys.ready_key(generation)):
+            return _report(client, generation, unchanged=True)
+        discard_partial(client)
+        if not client.exists(keys.ready_key(generation)):
+            client.sadd(keys.PARTIAL, generation)
+            try:
+                write(client, inputs, Draft(generation, settings.redis_url, inputs.scopes))
+            except BaseException:
+                discard_partial(client)
+                raise
+        make_live(client, token, generation)
+    return _report(client, generation, unchanged=False)
+
+
+def rollback(settings: Settings | None = None) -> dict[str, object]:
+    """Make the generation before the live one live again."""
+    settings = settings or Settings()
+    client = connect(settings.redis_url)
+    with lease(client) as token:
+        kept, live = _kept(client), live_generation(client)
+        older = kept[kept.index(live) + 1 :] if live in kept else []
+        if not older:
+            raise NothingToRollBack(f"no generation older than {live} is kept in Redis")
+        flip(client, token, older[0], "rollback", kept=kept)
+    return {"generation": older[0], "before": live}
+
+
+def live_generation(client: Client) -> str | None:
+    """Id of the generation that serving answers from."""
+    live: bytes | None = client.get(keys.LIVE)
+    return None if live is None else live.decode()
+
+
+# --- what goes in ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The day's marts as frames, how many rows each has, and one digest of all that they say."""
+
+    frames: Mapping[str, DataFrame]
+    rows: Mapping[str, int]
+    scopes: tuple[str, ...]
+    digest: str
+    meta: Mapping[str, Any]
+
+
+def build_marts(day: date, settings: Settings, lake: Lake) -> None:
+    """Make the day's marts where they are absent, or older than the day's features."""
+    features = _written(lake, PRODUCTS, day)
+    if any(_written(lake, table, day) < max(features, 1) for table in (USER_LISTS, NEIGHBOURS, POPULAR)):
+        lists.build(day, settings)
+    if _written(lake, PRICE_SIGNALS, day) < max(features, 1):
+        price_signals.build(day, settings)
+
+
+def _written(lake: Lake, table: Table, day: date) -> int:
+    """When the table's day was last replaced, 0 when it has no rows."""
+    try:
+        return lake.written(table).get(day, 0)
+    except MissingTable:
+        return 0
+
+
+def read_inputs(spark: SparkSession, lake: Lake, day: date) -> Inputs:
+    """The marts of the day as committed now, counted and digested without moving them."""
+    only = (day, day + timedelta(days=1))
+    frames = {table.name: lake.frame(spark, table, days=only).drop("day") for table in (*MARTS, PRODUCTS)}
+    frames[PRODUCTS.name] = frames[PRODUCTS.name].select("product_id", "category")
+    guardrails = asdict(conf.load("pricing", Guardrails))
+    totals = [
+        frame.agg(F.lit(name), F.count("*"), F.bit_xor(F.xxhash64(*frame.columns))) for name, frame in frames.items()
+    ]
+    content = sorted(tuple(row) for row in reduce(DataFrame.unionAll, totals).collect())
+    scopes = tuple(sorted(lake.arrow(POPULAR, days=only, columns=["scope"]).column("scope").to_pylist()))
+    if keys.WHOLE_SHOP not in scopes:
+        raise PublishError(f"popular of {day} has no list of the whole shop, which serving falls back on")
+    meta = {
+        "as_of": (day + timedelta(days=1)).isoformat(),
+        "scopes": scopes,
+        "guardrails": guardrails,
+        "policy": f"guardrails-{conf.digest('pricing')}",
+        "lake_versions": {table.path: lake.version(table) for table in (*MARTS, PRODUCTS)},
+    }
+    said = json.dumps([keys.FORMAT, guardrails, content], sort_keys=True)
+    digest = hashlib.blake2b(said.encode(), digest_size=5).hexdigest()
+    return Inputs(frames, {name: rows for name, rows, _ in content}, scopes, digest, meta)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def write(client: Client, inputs: Inputs, draft: Draft) -> None:
+    """All keys of the generation; `ready` comes last, after what is in Redis was found to be what was meant."""
+    frames = inputs.frames
+    draft, items = encoding.write_items(frames[PRODUCTS.name], draft)
+    by_user = _by_user(frames[USER_LISTS.name])
+    with_neighbours = frames[PRODUCTS.name].join(frames[NEIGHBOURS.name], "product_id", "full_outer")
+    written = {
+        "items": items,
+        "user_lists": encoding.write(by_user, encoding.users, draft),
+        "neighbours": encoding.write(with_neighbours, encoding.neighbours, draft),
+        "price_signals": encoding.write(frames[PRICE_SIGNALS.name], encoding.signals, draft),
+        "popular": encoding.write(frames[POPULAR.name], encoding.popular, draft),
+    }
+    meta = {
+        **inputs.meta,
+        "generation": draft.generation,
+        "format": keys.FORMAT,
+        "items": inputs.rows[PRODUCTS.name],
+        "item_chunks": draft.starts,
+        "written": {name: asdict(what) for name, what in written.items()},
+        **verify(client, inputs, draft, written),
+    }
+    client.set(keys.meta_key(draft.generation), json.dumps(meta))
+    client.set(keys.ready_key(draft.generation), inputs.digest)
+
+
+def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, Written]) -> dict[str, object]:
+    """Refuse a generation that is not what the marts say: rows lost on the way, or keys that Redis holds otherwise.
+
+    Of each kind a sample, chosen by a hash of its key, is read back. Says also what a shopper costs in Redis.
+    """
+    frames, rows = inputs.frames, inputs.rows
+    expected = {"items": rows[PRODUCTS.name], "neighbours": rows[PRODUCTS.name]} | {
+        name: rows[name] for name in (USER_LISTS.name, PRICE_SIGNALS.name, POPULAR.name)
+    }
+    lost = {name: (written[name].rows, count) for name, count in expected.items() if written[name].rows != count}
+    if lost:
+        raise PublishError(f"{draft.generation}: rows written and expected differ: {lost}")
+    if len(encoding.read_items(client, draft)) != rows[PRODUCTS.name] * keys.ITEM_CHARACTERS:
+        raise PublishError(f"{draft.generation}: the item table in Redis has another length than features/products")
+    with_neighbours = frames[PRODUCTS.name].join(frames[NEIGHBOURS.name], "product_id", "full_outer")
+    reads = {
+        name: encoding.reread(_sample(frame, key, written[name].keys), encode, draft)
+        for name, frame, key, encode in (
+            ("user_lists", _by_user(frames[USER_LISTS.name]), "user_id", encoding.users),
+            ("neighbours", with_neighbours, "product_id", encoding.neighbours),
+            ("price_signals", frames[PRICE_SIGNALS.name], "product_id", encoding.signals),
+            ("popular", frames[POPULAR.name], "scope", encoding.popular),
+        )
+    }
+    differing = [key for read in reads.values() for key in read.differing]
+    if differing:
+        raise PublishError(f"{draft.generation}: Redis holds something else than was written at {differing}")
+    users = reads["user_lists"]
+    bytes_per_user = round(users.memory / users.keys, 1) if users.keys else 0.0
+    return {"verified": {name: read.keys for name, read in reads.items()}, "bytes_per_user": bytes_per_user}
+
+
+def _by_user(lists_of_users: DataFrame) -> DataFrame:
+    return lists_of_users.repartition("user_id").sortWithinPartitions("user_id", "slot")
+
+
+def _sample(frame: DataFrame, key: str, size: int) -> DataFrame:
+    """About SAMPLED_KEYS of the frame's keys with all their rows, the same ones each time."""
+    return frame.where(F.pmod(F.xxhash64(key), F.lit(max(1, size // SAMPLED_KEYS))) == 0)
+
+
+# --- the pointer and its book-keeping --------------------------------------------------------------------------------
+
+
+@contextmanager
+def lease(client: Client) -> Iterator[bytes]:
+    """The right to publish, held by one process at a time; a crashed holder's runs out after LEASE_S."""
+    token = secrets.token_hex(8).encode()
+    waiting = threading.Event()
+    for _ in range(LEASE_S * 2 + 2):
+        if client.set(keys.LEASE, token, nx=True, ex=LEASE_S):
+            break
+        waiting.wait(0.5)
+    else:
+        raise PublishError("another publish is at work")
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(LEASE_S / 4):
+            if client.get(keys.LEASE) == token:
+                client.expire(keys.LEASE, LEASE_S)
+
+    renewal = threading.Thread(target=renew, daemon=True)
+    renewal.start()
+    try:
+        yield token
+    finally:
+        done.set()
+        renewal.join()
+        if client.get(keys.LEASE) == token:
+            client.delete(keys.LEASE)
+
+
+def make_live(client: Client, token: bytes, generation: str) -> None:
+    """Flip to a whole generation; keep the one before it for rollback, remove older ones."""
+    live = live_generation(client)
+    flip(client, token, generation, "publish", kept=[generation, *([live] if live else [])])
+    discard_partial(client)
+
+
+def flip(client: Client, token: bytes, generation: str, action: str, *, kept: list[str]) -> None:
+    """Point `live` at the generation, with its history, in one transaction; refused when the lease was lost.
+
+    Generations that are kept no longer join the partial ones in the same transaction, so their removal cannot be
+    forgotten.
+    """
+    seconds, _ = client.time()
+    entry = json.dumps({"generation": generation, "action": action, "at": seconds})
+    dropped = [old for old in _kept(client) if old not in kept]
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.watch(keys.LEASE)  # expiry counts as a change
+        if pipeline.get(keys.LEASE) != token:
+            raise PublishError(f"{generation} was not made live: another publish took over")
+        pipeline.multi()
+        pipeline.set(keys.LIVE, generation)
+        pipeline.lpush(keys.HISTORY, entry).ltrim(keys.HISTORY, 0, HISTORY_ENTRIES - 1)
+        pipeline.delete(keys.KEPT).rpush(keys.KEPT, *kept)
+        pipeline.srem(keys.PARTIAL, *kept)
+        if dropped:
+            pipeline.sadd(keys.PARTIAL, *dropped)
+        try:
+            pipeline.execute()
+        except redis.WatchError as error:
+            raise PublishError(f"{generation} was not made live: another publish took over") from error
+
+
+def discard_partial(client: Client) -> None:
+    """Remove every half-written or dropped generation, in chunks that do not hold Redis up."""
+    for member in client.smembers(keys.PARTIAL):
+        generation = member.decode()
+        client.delete(keys.ready_key(generation))  # first of all: whoever looks sees that it is whole no longer
+        chunk: list[bytes] = []
+        for key in client.scan_iter(match=keys.prefix(generation) + b"*", count=SCAN_KEYS):
+            chunk.append(key)
+            if len(chunk) >= encoding.CHUNK_KEYS:
+                client.unlink(*chunk)
+                chunk = []
+        if chunk:
+            client.unlink(*chunk)
+        client.srem(keys.PARTIAL, generation)
+
+
+def _kept(client: Client) -> list[str]:
+    return [member.decode() for member in client.lrange(keys.KEPT, 0, -1)]
+
+
+def _report(client: Client, generation: str, *, unchanged: bool) -> dict[str, object]:
+    meta = json.loads(client.get(keys.meta_key(generation)))
+    names = ("as_of", "items", "written", "bytes_per_user", "lake_versions")
+    return {"generation": generation, "unchanged": unchanged, **{name: meta.get(name) for name in names}}

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from typing import Any, TypeVar
 
 import adbc_driver_postgresql
@@ -87,9 +87,10 @@ class ArrowExport:
         self._threads = threads
         self._on_close: Callable[[], None] | None = on_close
         self._work: asyncio.Future[Any] | None = None
-        self._connection: AdbcConnection | None = None
+        self._resources = ExitStack()
         self._statement: AdbcStatement | None = None
         self._reader: pa.RecordBatchReader | None = None
+        self._read_out = False
 
     async def begin(self) -> None:
         """Connect and let the database plan and start the query."""
@@ -110,17 +111,18 @@ class ArrowExport:
         if self._on_close is None:
             return
         on_close, self._on_close = self._on_close, None
-        closing = asyncio.ensure_future(self._close())
-        closing.add_done_callback(lambda _: on_close())
-        await asyncio.shield(closing)
+        ending = asyncio.ensure_future(self._close())
+        ending.add_done_callback(lambda _: on_close())
+        await asyncio.shield(ending)
 
     async def _close(self) -> None:
-        if self._statement is not None:
-            self._statement.cancel()
+        if self._statement is not None and not self._read_out:
+            # It connects to the database to say so: not something to do in the event loop.
+            await asyncio.get_running_loop().run_in_executor(None, self._statement.cancel)
         if self._work is not None:
             with suppress(Exception):  # cancelled, or known to whoever awaited it
                 await self._work
-        await self._in_thread(self._release)
+        await self._in_thread(self._resources.close)
 
     def _in_thread(self, work: Callable[[], T]) -> asyncio.Future[T]:
         # Shielded: a thread cannot be interrupted, so a cancelled caller leaves the work for close() to wait for.
@@ -128,28 +130,23 @@ class ArrowExport:
         return asyncio.shield(self._work)
 
     def _open(self) -> None:
-        self._connection = self._connect()
-        self._statement = AdbcStatement(self._connection)
+        connection = self._resources.enter_context(closing(self._connect()))
+        if self._on_close is None:
+            return  # abandoned while connecting
+        self._statement = self._resources.enter_context(closing(AdbcStatement(connection)))
         self._statement.set_options(**{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(BATCH_BYTES)})
         self._statement.set_sql_query(self._query)
         rows, _ = self._statement.execute_query()
-        self._reader = pa.RecordBatchReader.from_stream(rows)
+        self._reader = self._resources.enter_context(closing(pa.RecordBatchReader.from_stream(rows)))
 
     def _read(self) -> bytes | None:
         assert self._reader is not None
         try:
             chunk: bytes = self._reader.read_next_batch().serialize().to_pybytes()
         except StopIteration:
+            self._read_out = True
             return None
         return chunk
-
-    def _release(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-        if self._statement is not None:
-            self._statement.close()
-        if self._connection is not None:
-            self._connection.close()
 
 
 class ArrowResponse(StreamingResponse):

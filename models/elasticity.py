@@ -241,7 +241,7 @@ def _deviations(
     spread = np.full(size, start**2)
     deviation = np.zeros((nodes, size))
     for turn in range(rounds + 1):
-        for _ in range(3 if rounds else 12):  # Newton; warm from the last turn
+        for _ in range(1 if turn < rounds else 8):  # Newton; while the spread still moves, one step keeps up with it
             gradient, curvature = _slopes(found, inherited + (found.terms * deviation[node]).sum(axis=1), node, nodes)
             precision = curvature + np.diag(1 / spread)
             step = np.linalg.solve(precision, (gradient - deviation / spread)[:, :, None])[:, :, 0]

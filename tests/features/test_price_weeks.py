@@ -1,18 +1,23 @@
-"""Weeks small enough to do in the head: Monday 2 January 2017 is the first, as_of is Wednesday 25 January."""
+"""Weeks small enough to do in the head: Monday 2 January 2017 is the first, as_of is Wednesday 25 January.
+
+Each product of the little shop stands for one thing. All but `rare` sell in two weeks, which is what is asked for.
+"""
 
 from datetime import UTC, date, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from contracts.tables import ORDERS, PRICE_WEEKS, PRICES, PRODUCTS, PROMOTIONS
 from features.price_weeks import price_weeks
-from pipelines.schemas import spark_schema
+from pipelines.schemas import arrow_schema, spark_schema
 
 AS_OF = date(2017, 1, 25)
 FIRST, SECOND, THIRD, FOURTH = (date(2017, 1, 2) + timedelta(weeks=n) for n in range(4))
+NAMES = ("milk", "moved", "late", "rare", "promoted", "places")
 
 
-def order(day, units=1, product="milk", channel="web"):
+def order(product, day, units=1, channel="store-0"):
     return {
         "day": day, "order_id": f"{product}-{day}-{channel}", "line_no": 1, "user_id": "u", "product_id": product,
         "channel": channel, "quantity": units, "list_total_minor": 9_999, "shelf_total_minor": 9_999,
@@ -20,7 +25,7 @@ def order(day, units=1, product="milk", channel="web"):
     }  # fmt: skip
 
 
-def price(ts, shown, regular=200, product="milk"):
+def price(product, ts, shown, regular=200):
     ts = ts if isinstance(ts, datetime) else at(ts)
     return {
         "day": ts.date(), "product_id": product, "list_price_minor": regular, "price_minor": shown,
@@ -28,14 +33,14 @@ def price(ts, shown, regular=200, product="milk"):
     }  # fmt: skip
 
 
-def promotion(kind, channels, starts, ends, place="1", product="milk"):
+def promotion(product, kind, channels, starts, ends, place="1"):
     return {
         "day": starts, "product_id": product, "kind": kind, "place": place, "channels": channels,
         "starts_on": starts, "ends_on": ends,
     }  # fmt: skip
 
 
-def known(product="milk", category="grocery/dairy/milk"):
+def known(product, category="grocery/dairy/milk"):
     blank = {column.name: None if column.nullable else 0 for column in PRODUCTS.columns}
     text = {"day": AS_OF - timedelta(days=1), "product_id": product, "name": product, "category": category}
     return blank | text | {"recommendable": True}
@@ -45,72 +50,79 @@ def at(day, hour=0):
     return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
 
 
-@pytest.fixture
-def weeks(spark):
-    def build(orders, prices, promotions=(), products=None, min_sale_weeks=1):
-        frames = [
-            spark.createDataFrame([tuple(row[c.name] for c in table.columns) for row in rows], spark_schema(table))
-            for table, rows in (
-                (ORDERS, orders), (PRICES, prices), (PROMOTIONS, promotions), (PRODUCTS, products or [known()])
-            )
-        ]  # fmt: skip
-        built = price_weeks(*frames, as_of=AS_OF, min_sale_weeks=min_sale_weeks)
-        assert [(f.name, f.dataType) for f in built.schema] == [(f.name, f.dataType) for f in spark_schema(PRICE_WEEKS)]
-        return {(row.product_id, row.week_start): row for row in built.collect()}
-
-    return build
+def build(spark, orders, prices, promotions):
+    rows = {ORDERS: orders, PRICES: prices, PROMOTIONS: promotions, PRODUCTS: [known(name) for name in NAMES]}
+    frames = [spark.createDataFrame(pa.Table.from_pylist(rows[table], arrow_schema(table))) for table in rows]
+    built = price_weeks(*frames, as_of=AS_OF, min_sale_weeks=2)
+    assert [(f.name, f.dataType) for f in built.schema] == [(f.name, f.dataType) for f in spark_schema(PRICE_WEEKS)]
+    found = {name: {} for name in NAMES}
+    for row in built.collect():
+        found[row.product_id][row.week_start] = row
+    return found
 
 
-def test_weeks_without_sales_are_zeros_and_the_running_week_is_left_out(weeks):
-    built = weeks([order(FIRST, 3), order(FIRST + timedelta(days=6), 2), order(FOURTH, 9)], [price(FIRST, 150)])
-    assert {week: row.units for (_, week), row in built.items()} == {FIRST: 5, SECOND: 0, THIRD: 0}
-    row = built["milk", FIRST]
+ORDERED = [
+    order("milk", FIRST, 3), order("milk", FIRST + timedelta(days=6), 2), order("milk", THIRD, 1),
+    order("moved", FIRST), order("moved", SECOND),
+    order("late", FIRST), order("late", SECOND),
+    order("rare", FIRST), order("rare", FIRST + timedelta(days=1)), order("rare", FOURTH),
+    order("promoted", FIRST, channel="store-1"), order("promoted", SECOND),
+    order("places", FIRST, channel="store-2"), order("places", FIRST, channel="store-3"), order("places", SECOND),
+]  # fmt: skip
+PRICED = [price(name, FIRST, 150) for name in NAMES if name not in ("moved", "late")] + [
+    price("moved", FIRST, 200),
+    price("moved", at(SECOND + timedelta(days=3), hour=12), 100),  # Thursday noon: half of the week
+    price("late", FIRST + timedelta(days=2), 150),
+]
+PROMOTED = [
+    promotion("promoted", "mailer", ["store-0"], FIRST, THIRD),
+    promotion("places", "display", ["store-0", "store-1"], FIRST, SECOND, place="1"),
+    promotion("places", "display", ["store-1", "store-9"], FIRST, SECOND, place="2"),  # store-9 sold nothing that week
+]
+
+
+@pytest.fixture(scope="module")
+def built(spark):
+    return build(spark, ORDERED, PRICED, PROMOTED)
+
+
+def test_weeks_without_sales_are_zeros_and_the_running_week_is_left_out(built):
+    assert {week: row.units for week, row in built["milk"].items()} == {FIRST: 5, SECOND: 0, THIRD: 1}
+    row = built["milk"][FIRST]
     assert (row.department, row.category, row.day) == ("grocery", "grocery/dairy/milk", date(2017, 1, 24))
-    assert (row.list_price_minor, row.price_minor, row.display_share, row.mailer_share) == (200, 150, 0, 0)
+    assert (row.display_share, row.mailer_share) == (0, 0)
 
 
-def test_a_price_counts_by_the_time_it_was_in_force(weeks):
-    thursday_noon = at(SECOND + timedelta(days=3), hour=12)  # half of the week
-    built = weeks([order(SECOND)], [price(FIRST, 200), price(thursday_noon, 100)])
-    assert [built["milk", week].price_minor for week in (FIRST, SECOND, THIRD)] == [200, 150, 100]
+def test_prices_come_from_the_log_and_never_from_the_sale_lines(built):
+    row = built["milk"][FIRST]  # the lines say 99.99
+    assert (row.list_price_minor, row.price_minor) == (200, 150)
 
 
-def test_the_grid_begins_with_the_first_week_that_has_a_price_from_its_monday_on(weeks):
-    built = weeks([order(FIRST), order(SECOND)], [price(FIRST + timedelta(days=2), 150)])
-    assert {week for _, week in built} == {SECOND, THIRD}
+def test_a_price_counts_by_the_time_it_was_in_force(built):
+    assert [built["moved"][week].price_minor for week in (FIRST, SECOND, THIRD)] == [200, 150, 100]
 
 
-def test_prices_are_never_read_from_the_sale_lines(weeks):
-    cheap = order(SECOND) | {"list_total_minor": 1, "shelf_total_minor": 1, "paid_total_minor": 1}
-    assert weeks([cheap], [price(FIRST, 150)])["milk", SECOND].price_minor == 150
+def test_the_grid_begins_with_the_first_week_that_has_a_price_from_its_monday_on(built):
+    assert set(built["late"]) == {SECOND, THIRD}
 
 
-def test_products_with_too_few_weeks_of_sales_are_left_out(weeks):
-    orders = [order(FIRST), order(FIRST + timedelta(days=1)), order(FIRST, product="tea"), order(SECOND, product="tea")]
-    prices = [price(FIRST, 150), price(FIRST, 150, product="tea")]
-    built = weeks(orders, prices, products=[known(), known("tea", "grocery/tea")], min_sale_weeks=2)
-    assert {product for product, _ in built} == {"tea"}
-    assert weeks(orders, prices, products=[known("coffee")]) == {}
+def test_products_with_too_few_complete_weeks_of_sales_are_left_out(built):
+    assert built["rare"] == {}
 
 
-def test_promotion_shares_are_of_the_channels_that_sold_anything_that_week(weeks):
-    orders = [order(FIRST, channel=f"store-{n}") for n in range(4)] + [order(SECOND, channel="store-0")]
-    promotions = [
-        promotion("display", ["store-0", "store-1"], FIRST, SECOND, place="1"),
-        promotion("display", ["store-1", "store-9"], FIRST, SECOND, place="2"),  # store-9 was shut
-        promotion("mailer", ["store-0"], FIRST, THIRD),
-    ]
-    built = weeks(orders, [price(FIRST, 150)], promotions)
-    assert [built["milk", week].display_share for week in (FIRST, SECOND, THIRD)] == [0.5, 0, 0]
-    assert [built["milk", week].mailer_share for week in (FIRST, SECOND, THIRD)] == [0.25, 1, 0]
+def test_promotion_shares_are_of_the_channels_that_sold_anything_that_week(built):
+    # Four stores sold something in the first week, one in the others.
+    assert [built["promoted"][week].mailer_share for week in (FIRST, SECOND, THIRD)] == [0.25, 1, 0]
+    # Stores 0 and 1, each counted once.
+    assert [built["places"][week].display_share for week in (FIRST, SECOND, THIRD)] == [0.5, 0, 0]
 
 
-def test_what_comes_later_changes_nothing(weeks):
-    orders, prices = [order(FIRST, 3)], [price(FIRST, 150)]
-    promotions = [promotion("display", ["web"], FIRST, SECOND)]
+def test_what_comes_later_changes_nothing(spark, built):
     later = [FOURTH, AS_OF, AS_OF + timedelta(days=30)]
-    assert weeks(orders, prices, promotions) == weeks(
-        orders + [order(day, 50, channel=f"store-{day}") for day in later],
-        prices + [price(day, 10) for day in later],
-        promotions + [promotion("mailer", ["web"], day, day + timedelta(days=7)) for day in later],
+    again = build(
+        spark,
+        ORDERED + [order(name, day, 50, channel=f"store-{day}") for name in NAMES for day in later],
+        PRICED + [price(name, at(day, hour=1), 10) for name in NAMES for day in later],
+        PROMOTED + [promotion("milk", "mailer", ["store-0"], day, day + timedelta(days=7)) for day in later],
     )
+    assert again == built

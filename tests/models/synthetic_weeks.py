@@ -11,21 +11,24 @@ MONDAY = np.datetime64("2017-01-02")
 def synthetic(seed, products=120, weeks=52, level=30.0, truth=TRUTH, discounts=None, swing=0.0, scatter=0.0):
     """Synthetic demand: each product has its own level, price history and promotions; Poisson around the truth.
 
-    `discounts`: true discount effect per product instead of the common one.
+    `discounts`: true discount effect per product instead of the common one. `swing`: log demand that every other month
+    brings everybody, and most discounts with it. `scatter`: deviation of the log mean beyond Poisson.
     """
     rng = np.random.default_rng(seed)
     shape = (products, weeks)
     steps = rng.choice([-0.1, 0.0, 0.0, 0.0, 0.0, 0.1], shape)
     regular = np.round(400 * np.exp(steps.cumsum(axis=1)))
     promoted = rng.random(shape) < 0.2
-    cut = np.where(rng.random(shape) < np.where(promoted, 0.9, 0.15), rng.choice([0.1, 0.2, 0.3], shape), 0.0)
+    season = np.arange(weeks) // 4 % 2
+    chance = np.where(promoted, 0.9, 0.15 + (0.5 * season if swing else 0.0))
+    cut = np.where(rng.random(shape) < chance, rng.choice([0.1, 0.2, 0.3], shape), 0.0)
     price = np.round(regular * (1 - cut))
     display = np.where(promoted, rng.choice([0.0, 0.5, 1.0], shape), 0.0)
     mailer = np.where(promoted, rng.choice([0.0, 1.0], shape), 0.0)
     discount = np.full(products, truth[DISCOUNT]) if discounts is None else np.asarray(discounts)
     mean = level * np.exp(
         rng.normal(0, 0.5, (products, 1))
-        + swing * np.sin(np.arange(weeks) / 4)
+        + swing * season
         + rng.normal(0, scatter, shape)
         + truth[REGULAR] * np.log(regular / 400)
         + discount[:, None] * np.log(price / regular)

@@ -34,7 +34,7 @@ class Table:
     grain: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
-    max_null_rate: dict[str, float] = field(default_factory=dict)
+    max_null_rate: dict[str, float] = field(default_factory=dict, hash=False)  # a table may key a dict
 
     @property
     def path(self) -> str:

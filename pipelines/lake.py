@@ -149,11 +149,11 @@ class Lake:
         Two writers of a day both succeed, one after the other; the table never holds a mix.
         """
         _refuse_parts(table, parts, days)
-        actions: list[AddAction | RemoveAction] = [_added(part) for part in parts]
         replaced = [("day", "in", [day.isoformat() for day in sorted(days)])]
         metadata = {"step": step, "run": uuid.uuid4().hex, "source": json.dumps(dict(source), sort_keys=True)}
         for attempt in range(1, COMMIT_ATTEMPTS + 1):
             delta = self._open_or_create(table)
+            actions: list[AddAction | RemoveAction] = [_added(part) for part in parts]
             try:
                 # No retries of its own: they would keep the files of a commit that this one did not read beside ours.
                 properties = CommitProperties(custom_metadata=metadata, max_commit_retries=0)

@@ -27,17 +27,19 @@ class Core:
     def sql(self, *statements: str) -> None:
         async def run() -> None:
             connection = await asyncpg.connect(self.database_url)
-            for statement in statements:
-                await connection.execute(statement)
-            await connection.close()
+            try:
+                for statement in statements:
+                    await connection.execute(statement)
+            finally:
+                await connection.close()
 
         asyncio.run(run())
 
     def settings(self, lake_uri: str) -> Settings:
-        return settings(lake_uri, self.url)
+        return _settings(lake_uri, self.url)
 
 
-def settings(lake_uri: str, core_url: str) -> Settings:
+def _settings(lake_uri: str, core_url: str) -> Settings:
     return Settings(
         lake_uri=lake_uri,
         core_url=core_url,
@@ -45,6 +47,12 @@ def settings(lake_uri: str, core_url: str) -> Settings:
         redis_url="redis://127.0.0.1:1/0",
         mlflow_tracking_uri=f"{lake_uri}/mlflow",
     )
+
+
+@pytest.fixture
+def step_settings(lake_uri) -> Settings:
+    """Settings over an empty lake, with no shop to reach."""
+    return _settings(lake_uri, "http://127.0.0.1:1")
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +93,14 @@ insert into price_history (product_id, valid_from, list_price_minor, price_minor
 insert into users (user_id, source, external_id) values ('00000000-0000-8000-8000-0000000000aa', 'test', '1');
 insert into orders (source, external_id, user_id, channel, currency, total_minor, status, placed_at)
     select 'test', n::text, '00000000-0000-8000-8000-0000000000aa', 'web', 'USD', 180, 'completed',
-           case when n <= 40 then timestamptz '2017-01-01 23:00+00' else '2017-01-02 00:00+00' end + n * interval '1 second'
+           n * interval '1 second' + case when n <= 40 then timestamptz '2017-01-01 23:00+00'
+                                          else timestamptz '2017-01-02 00:00+00' end
     from generate_series(1, 50) n;
 insert into order_lines (order_id, line_no, product_id, quantity, list_total_minor, shelf_total_minor, paid_total_minor)
     select order_id, n, ('00000000-0000-8000-8000-00000000000' || n)::uuid, 1, 100, 90, 90
     from orders, generate_series(1, 2) n;
 insert into order_status_history (order_id, at, status, actor)
-    select order_id, placed_at, status, 'test' from orders, unnest(array['placed', 'completed']) status;
+    select order_id, placed_at, step, 'test' from orders, unnest(array['placed', 'completed']) step;
 insert into promotions (product_id, kind, place, channels, starts_on, ends_on, source)
     values ('00000000-0000-8000-8000-000000000001', 'display', '1', '{web}', '2017-01-01', '2017-01-08', 'test');
 insert into clicks (day, event_id, user_id, product_id, kind, ts, received_at)

@@ -119,7 +119,24 @@ def path_without_java(folder: Path) -> Path:
     """A folder with what Spark's start script calls, and no java."""
     programs = folder / "programs"
     programs.mkdir()
-    for name in ("sh", "bash", "dirname", "basename", "cat", "rm", "ls", "ps", "env", "uname", "readlink", "sed", "grep", "tr", "mkdir", "chmod"):
-        if (found := next((path for path in (Path("/bin") / name, Path("/usr/bin") / name) if path.exists()), None)):
+    for name in (
+        "sh",
+        "bash",
+        "dirname",
+        "basename",
+        "cat",
+        "rm",
+        "ls",
+        "ps",
+        "env",
+        "uname",
+        "readlink",
+        "sed",
+        "grep",
+        "tr",
+        "mkdir",
+        "chmod",
+    ):
+        if found := next((path for path in (Path("/bin") / name, Path("/usr/bin") / name) if path.exists()), None):
             (programs / name).symlink_to(found)
     return programs

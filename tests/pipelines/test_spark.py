@@ -3,8 +3,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from pipelines import spark as door
 
 ROOT = Path(door.__file__).parent.parent
@@ -33,15 +31,8 @@ def test_days_begin_at_midnight_utc_whatever_the_machine_s_zone(spark):
     assert (str(row["day"]), row["zone"]) == ("2016-12-31", "UTC")
 
 
-def test_there_is_one_session(spark, small_settings):
-    assert door.session(small_settings) is spark
-
-
-@pytest.fixture
-def small_settings(lake_uri):
-    from tests.pipelines.conftest import settings
-
-    return settings(lake_uri, "http://127.0.0.1:1")
+def test_there_is_one_session(spark, step_settings):
+    assert door.session(step_settings) is spark
 
 
 def test_packages_are_found_from_any_folder_and_nothing_is_left_there(tmp_path):
@@ -59,7 +50,9 @@ print(spark.sparkContext.parallelize([0], 1).map(ask).collect()[0])
     names = ("LAKE_URI", "CORE_URL", "SERVICE_TOKEN", "REDIS_URL", "MLFLOW_TRACKING_URI")
     env = {**os.environ, **dict.fromkeys(names, "unused"), "SPARK_DRIVER_MEMORY": "512m"}
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + script
-    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=folder, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(ROOT / "pipelines" / "parts.py")
     assert list(folder.iterdir()) == []

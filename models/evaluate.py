@@ -51,7 +51,7 @@ def measure(items: Numbers, truth: Truth) -> Figures:
     judged = np.flatnonzero(sizes > 0)
     first = items[judged, :K]
     width = int(first.shape[-1])
-    if width == 0:
+    if width == 0 or len(judged) == 0:
         return np.zeros((len(judged), len(METRICS)))
     flat = first.ravel()
     found = np.asarray(truth.bought[np.repeat(judged, width), np.maximum(flat, 0)]).ravel()

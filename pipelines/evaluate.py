@@ -17,7 +17,7 @@ from pipelines.build_features import FeatureParams
 from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.spark import session
-from pipelines.tracking import Tracking, Version
+from pipelines.tracking import CHAMPION, Tracking, Version
 from pipelines.train import HELD_OUT, NAME
 
 SLOT_OF = {"next": "for_you", "discover": "discover"}
@@ -39,8 +39,10 @@ def run(day: date, settings: Settings | None = None) -> dict[str, object]:
         reason = "holds its own on the held-out weeks" if tallies else "not judged: too little history"
         tracking.promote(version, day=day, reason=reason)
         report["reason"] = reason
-    champion = tracking.version(NAME, "champion")
-    return report | {"promoted": not losses, "lost": losses, "champion": champion.number if champion else None}
+    champion = tracking.version(NAME, CHAMPION)
+    report |= {"promoted": not losses, "lost": losses, "champion": champion.number if champion else None}
+    Lake(settings.lake_uri).report(f"evaluate/{day}.json", report)
+    return report
 
 
 def _tallies(version: Version, day: date, settings: Settings, tracking: Tracking) -> dict[str, Tally]:
@@ -85,16 +87,22 @@ def lost(tallies: Mapping[str, Tally]) -> list[str]:
 
 
 def metrics(tallies: Mapping[str, Tally]) -> dict[str, object]:
-    """The product's figures by task, its peers' nDCG@10 beside them."""
-    return {
+    """The product's figures by task, and its peers' nDCG@10; empty when nothing was judged."""
+    if not tallies:
+        return {}
+    product = {
         task: {
             **{metric: round(tally.mean("product", metric), 4) for metric in ("ndcg10", "recall10_capped", "hr10")},
             "ndcg10_error": _finite(tally.error("product")),
-            "peers": {name: round(tally.mean(name), 4) for name in tally.names if name != "product"},
             "shoppers": tally.shoppers,
         }
         for task, tally in tallies.items()
     }
+    beside = {
+        task: {name: round(tally.mean(name), 4) for name in tally.names if name != "product"}
+        for task, tally in tallies.items()
+    }
+    return {**product, "peers": beside}
 
 
 def _flat(tallies: Mapping[str, Tally]) -> dict[str, float]:

@@ -12,7 +12,8 @@ def test_both_engines_see_the_same_in_an_obvious_shop(spark, tmp_path):
     names = ids(12)
     cells = [(f"u{row:02}", str(names[column]), 1) for row, column in zip(*orders.nonzero(), strict=True)]
     frame = spark.createDataFrame(cells, "user_id string, product_id string, orders int")
-    distributed = als_spark.fit(frame, replace(PARAMS, engine="spark", iterations=4), seed=1, checkpoint_dir=str(tmp_path))
+    params = replace(PARAMS, engine="spark", iterations=4)
+    distributed = als_spark.fit(frame, params, seed=1, checkpoint_dir=str(tmp_path))
     assert distributed.ids.tolist() == names.tolist()
     local = als.fit(names, orders, PARAMS, seed=1)
     assert (best_new(distributed, orders) == left_out).all()

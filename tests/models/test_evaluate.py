@@ -53,6 +53,12 @@ def test_an_empty_list_finds_nothing():
     assert measure(np.empty((1, 0), dtype=int), truth([3])).tolist() == [[0, 0, 0, 0]]
 
 
+def test_a_block_in_which_nobody_bought_anything_adds_nothing():
+    nobody = Tally.of({"a": lists([1], [2])}, truth([], []))
+    assert nobody.shoppers == 0
+    assert (nobody + Tally.of({"a": lists([1])}, truth([1]))).mean("a") == 1
+
+
 def test_discovery_counts_only_what_was_never_bought():
     known = truth([1, 2], [3], unknown=[0, 1])
     bought_before = csr_matrix(np.eye(30)[[2, 3]] * 4)

@@ -1,5 +1,6 @@
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ def test_a_model_that_holds_its_own_becomes_champion(night):
     assert report["promoted"]
     assert report["champion"] == report["version"] == "1"
     for task in ("next", "discover"):
-        figures = report["metrics"][task]
-        assert figures["ndcg10"] >= figures["peers"]["popularity"]
+        assert report["metrics"][task]["ndcg10"] >= report["metrics"]["peers"][task]["popularity"]
     assert report["metrics"]["next"]["shoppers"] == 24
-    assert json.loads(json.dumps(report)) == report
+    kept = Path(made.settings.lake_uri) / "_reports" / "evaluate" / f"{made.day}.json"
+    assert json.loads(kept.read_text()) == report
 
 
 def test_a_worse_model_does_not_serve_and_it_is_said_why(night, tmp_path):

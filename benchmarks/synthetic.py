@@ -46,10 +46,10 @@ class Synthetic:
         for start in range(0, self.products, keys.ITEMS_PER_CHUNK):
             numbers = range(start, min(start + keys.ITEMS_PER_CHUNK, self.products))
             yield keys.items_key(name, start), "".join(str(self.shown(number)) for number in numbers).encode()
-        falling = [1 / (place + 2) for place in range(self.length)]
+        falling = [1 / (place + 2) for place in range(max(self.length, NEIGHBOURS))]
         for place, scope in enumerate(scopes):
-            items = range(place, place + self.length)
-            yield keys.popular_key(name, scope), keys.encode_popular(items, falling)
+            items = [(place + number) % self.products for number in range(self.length)]
+            yield keys.popular_key(name, scope), keys.encode_popular(items, falling[: self.length])
         for number in range(self.users):
             own = [draw.randrange(self.products) for _ in range(REASONS)]
             lists = {slot: self._ranked(draw, falling, own) for slot in SLOTS}
@@ -65,7 +65,7 @@ class Synthetic:
 
     def _ranked(self, draw: random.Random, falling: list[float], own: list[int]) -> Ranked:
         items = [draw.randrange(self.products) for _ in range(self.length)]
-        return Ranked(items, falling, [1] * self.length, draw.choices(own, k=self.length))
+        return Ranked(items, falling[: self.length], [1] * self.length, draw.choices(own, k=self.length))
 
     def _meta(self, scopes: list[str]) -> dict[str, object]:
         return {

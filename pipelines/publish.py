@@ -124,8 +124,8 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date) -> Inputs:
     totals = [
         frame.agg(F.lit(name), F.count("*"), F.bit_xor(F.xxhash64(*frame.columns))) for name, frame in frames.items()
     ]
-    content = sorted(tuple(row) for row in reduce(DataFrame.unionAll, totals).collect())
-    scopes = tuple(sorted(lake.arrow(POPULAR, days=only, columns=["scope"]).column("scope").to_pylist()))
+    content: list[tuple[str, int, int]] = sorted(tuple(row) for row in reduce(DataFrame.unionAll, totals).collect())
+    scopes = tuple(sorted(map(str, lake.arrow(POPULAR, days=only, columns=["scope"]).column("scope").to_pylist())))
     if keys.WHOLE_SHOP not in scopes:
         raise PublishError(f"popular of {day} has no list of the whole shop, which serving falls back on")
     meta = {

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
-FAILURES = 3  # in a row; a single late answer is no outage
+LATE_ANSWERS = 3  # in a row; a single one is no outage
 BATCH_KEYS = 1_000
 
 
@@ -30,27 +31,27 @@ class Reads:
     """Sends what all requests of one moment want as one MGET: a round trip each, for a fraction of its cost.
 
     One MGET is under way at a time; what is wanted meanwhile makes the next one. A read on its own costs 80 µs of
-    processor time, one of thirty costs 7. After FAILURES in a row it refuses at once, until `recovered` is called by
-    whoever has seen Redis again.
+    processor time, one of thirty costs 7. When Redis is gone, or LATE_ANSWERS times in a row too late, it refuses at
+    once, until `recovered` is called by whoever has seen Redis again.
     """
 
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._waiting: deque[_Read] = deque()
         self._sending: asyncio.Task[None] | asyncio.Handle | None = None
-        self._failures = 0
+        self._late = 0
 
     @property
     def available(self) -> bool:
-        return self._failures < FAILURES
+        return self._late < LATE_ANSWERS
 
     def recovered(self) -> None:
         """Redis was seen to answer."""
-        self._failures = 0
+        self._late = 0
 
     def lost(self) -> None:
         """Redis was seen not to answer: refuse at once from now on."""
-        self._failures = FAILURES
+        self._late = LATE_ANSWERS
 
     async def get(self, ready: bytes, wanted: Sequence[bytes]) -> list[bytes | None]:
         """Values of the keys, None where there is none; `ready` is the key without which their generation is gone."""
@@ -88,10 +89,13 @@ class Reads:
         wanted = [key for read in batch for key in read.wanted]
         try:
             values = await self._client.mget(sentinels + wanted)
-        except (RedisError, OSError) as error:
-            self._failures += 1
+        except (RedisTimeout, TimeoutError) as error:
+            self._late += 1
             return _refuse(batch, Unavailable(str(error)))
-        self._failures = 0
+        except (RedisError, OSError) as error:
+            self.lost()
+            return _refuse(batch, Unavailable(str(error)))
+        self._late = 0
         there = {sentinel for sentinel, value in zip(sentinels, values, strict=False) if value is not None}
         at = len(sentinels)
         for read in batch:

@@ -33,6 +33,7 @@ SALES_TABLES = (
 OTHER_TABLES = (
     "promotions", "campaigns", "campaign_users", "coupons", "coupon_products", "coupon_redemptions", "clicks",
 )  # fmt: skip
+TABLES = ("categories", *SALES_TABLES, *OTHER_TABLES)
 
 
 def load(
@@ -70,11 +71,12 @@ async def _load(database_url: str, days: int, households: int | None, progress: 
         with tempfile.TemporaryDirectory(prefix="shelfwise-load-") as temp:
             duck = open_source(data_folder(), days=days, households=households, temp=Path(temp))
             with duck:
-                report = {"source": SOURCE, "settings": asked, "rows": await _fill(shop, duck, households, progress)}
-                report |= _noticed(duck, days)
+                async with shop.references_checked_last(TABLES):
+                    rows = await _fill(shop, duck, households, progress)
+                report = {"source": SOURCE, "settings": asked, "rows": rows, **_noticed(duck, days)}
         report["seconds"] = round(time.monotonic() - started, 1)
         await shop.record(digest, report)
-    await analyze(database_url, ["categories", *SALES_TABLES, *OTHER_TABLES])
+    await analyze(database_url, TABLES)
     return {**report, "already_loaded": False}
 
 

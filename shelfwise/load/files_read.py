@@ -81,11 +81,7 @@ def _read_parquet(duck: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -
     try:
         columns = duck.execute(f"describe from {source}").fetchall()
         names = _names(path, [name for name, *_ in columns])
-        texts = [
-            # Binary fractions: 19.99 may be stored as 19.989999999999998.
-            f"printf('%.6f', \"{name}\")" if kind in ("FLOAT", "DOUBLE") else f'"{name}"::varchar'
-            for name, kind, *_ in columns
-        ]
+        texts = [_fraction(name) if kind in ("FLOAT", "DOUBLE") else f'"{name}"::varchar' for name, kind, *_ in columns]
         named = [f'{text} as "{name}"' for text, name in zip(texts, names, strict=True)]
         duck.execute(
             f"create table raw.{layout.name} as select row_number() over () as _row, null::bigint as _fields,"
@@ -93,6 +89,15 @@ def _read_parquet(duck: duckdb.DuckDBPyConnection, path: Path, layout: Layout) -
         )
     except duckdb.Error as error:
         raise LoadError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
+
+
+def _fraction(name: str) -> str:
+    """A binary fraction as it was meant: 19.99 may be stored as 19.989999999999998, the id 7 as 7.0."""
+    value = f'"{name}"::double'
+    return (
+        f"case when isnan({value}) then null when {value} = trunc({value}) and abs({value}) < 1e15"
+        f" then ({value})::bigint::varchar else printf('%.6f', {value}) end"
+    )
 
 
 def _write_staged(path: Path, staged: Path, progress: Report) -> None:

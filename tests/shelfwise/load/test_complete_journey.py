@@ -13,6 +13,7 @@ from shelfwise.load import complete_journey
 from shelfwise.load.errors import LoadError
 from shelfwise.load.ids import LOADED_ID, loaded_id
 from shelfwise.load.journey_source import LAST_DAY, data_folder, shift_days
+from shelfwise.load.shop import Shop
 
 HOUSEHOLDS = 60
 
@@ -179,11 +180,11 @@ def test_promotions_keep_their_week_place_and_stores(loaded, source):
     url, _ = loaded
     bought = f"(select distinct product_id, store_id from {SLICE} where quantity > 0)"
     expected = source(
-        f"""select product_id::varchar, kind, place, date '2016-12-26' + (week - 1)::int * 7,
+        f"""with promoted as materialized (select * from promotions join {bought} using (product_id, store_id))
+            select product_id::varchar, kind, place, date '2016-12-26' + (week - 1)::int * 7,
                    list('store-' || store_id order by 'store-' || store_id)
-            from (select product_id, store_id, week, 'display' as kind, display_location as place from promotions
-                  union select product_id, store_id, week, 'mailer', mailer_location from promotions)
-            join {bought} using (product_id, store_id)
+            from (select product_id, store_id, week, 'display' as kind, display_location as place from promoted
+                  union select product_id, store_id, week, 'mailer', mailer_location from promoted)
             where place <> '0' group by all order by all"""
     )
     found = ask(
@@ -270,16 +271,17 @@ def test_a_shift_into_the_future_is_refused(postgres_url):
         complete_journey.load(postgres_url, shift_to=tomorrow)
 
 
-def test_a_load_that_breaks_leaves_nothing(postgres_database):
+@pytest.mark.parametrize("at", ["products", "clicks"])
+def test_a_load_that_breaks_leaves_nothing(postgres_database, at):
     url = postgres_database()
     upgrade(url)
 
-    def break_at_promotions(table, done, total):
-        if table == "promotions":
+    def pull_the_plug(table, done, total):
+        if table == at:
             raise RuntimeError("pulled the plug")
 
     with pytest.raises(RuntimeError, match="pulled the plug"):
-        complete_journey.load(url, households=3, progress=break_at_promotions)
+        complete_journey.load(url, households=3, progress=pull_the_plug)
     for table in ("products", "orders", "price_history", "categories", "loads"):
         assert ask(url, f"select count(*) from {table}") == [(0,)]
 
@@ -287,6 +289,28 @@ def test_a_load_that_breaks_leaves_nothing(postgres_database):
 def test_a_database_without_tables_is_named_as_such(postgres_database):
     with pytest.raises(LoadError, match="migrations"):
         complete_journey.load(postgres_database(), households=3)
+
+
+@pytest.mark.parametrize("superuser", [True, False])
+def test_a_dangling_reference_fails_the_load_whoever_runs_it(loaded, postgres_server, superuser):
+    url, _ = loaded
+    user = "postgres" if superuser else "clerk"
+    if not superuser:
+        for statement in ("create role clerk login", "grant all on all tables in schema public to clerk"):
+            ask(url, statement)
+
+    async def break_it():
+        async with (
+            Shop.transaction(url.replace("user=postgres", f"user={user}"), "broken") as shop,
+            shop.references_checked_last(["campaign_users"]),
+        ):
+            await shop.connection.execute("insert into campaign_users select uuidv7(), user_id from users limit 1")
+            reached.append(user)
+
+    reached = []
+    with pytest.raises(LoadError if superuser else asyncpg.ForeignKeyViolationError):
+        asyncio.run(break_it())
+    assert reached == (["postgres"] if superuser else []), "only the superuser's check is put off"
 
 
 def test_ids_are_the_same_in_sql_and_python():

@@ -267,8 +267,9 @@ def test_currencies_have_their_own_minor_units(shop, write):
 @pytest.mark.parametrize("kind", ["DOUBLE", "DECIMAL(9, 2)", "VARCHAR"])
 def test_parquet_is_read_as_csv_is(shop, tmp_path, kind):
     with duckdb.connect() as duck:
+        whole = "double" if kind == "DOUBLE" else "bigint"
         duck.execute(
-            f"""copy (select 12::bigint as order_id, '007' as user_id, 7 as product_id, 3::smallint as quantity,
+            f"""copy (select 12::{whole} as order_id, '007' as user_id, 7 as product_id, 3::{whole} as quantity,
                              timestamptz '2026-01-01 10:00:00+01' as ordered_at, '19.99'::{kind} as unit_price)
                 to '{tmp_path}/o.parquet'"""
         )

@@ -47,7 +47,7 @@ def run_day(day: date, settings: Settings | None = None, on_step: OnStep | None 
 def run_step(step: str, day: date, settings: Settings | None = None, on_step: OnStep | None = None) -> StepState:
     """One step for the day."""
     # By name and late: a step brings its libraries, and the others need not wait for them.
-    return _timed(step, lambda: importlib.import_module(f"pipelines.{step}").run(day, settings), on_step)
+    return measured(step, lambda: importlib.import_module(f"pipelines.{step}").run(day, settings), on_step)
 
 
 def backfill(
@@ -68,7 +68,7 @@ def backfill(
     for begin, end in months(first, last + timedelta(days=1)):
         for name, step in (("ingest", ingest.run_range), ("check", check.run_range)):
             label = f"{name} {begin:%Y-%m}"
-            done[label] = _timed(label, partial(step, begin, end, settings), on_step)
+            done[label] = measured(label, partial(step, begin, end, settings), on_step)
     return done
 
 
@@ -89,7 +89,8 @@ def _bounds(first: date | None, last: date | None, shop: Shop) -> tuple[date, da
     return first or span[0], last or span[1]
 
 
-def _timed(step: str, work: Callable[[], dict[str, object]], on_step: OnStep | None) -> StepState:
+def measured(step: str, work: Callable[[], dict[str, object]], on_step: OnStep | None) -> StepState:
+    """Do the work under this name: its report, how long it took, and the most memory we held meanwhile."""
     tell: OnStep = on_step or (lambda state: None)
     state = StepState(step, "running")
     tell(state)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -23,7 +24,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from contracts.tables import Layer, Table
-from pipelines.parts import Part, write_parts
+from pipelines.parts import SINK_BYTES, Part, write_parts
 from pipelines.schemas import arrow_schema, spark_schema
 
 COMMIT_ATTEMPTS = 20
@@ -182,9 +183,16 @@ class Lake:
     def report(self, name: str, content: Mapping[str, object]) -> str:
         """Keep a step's findings beside the tables, for people; where they are."""
         folder, _, file = f"_reports/{name}".rpartition("/")
-        with self._files(folder).open_output_stream(file) as sink:
+        with self._files(folder).open_output_stream(file, buffer_size=SINK_BYTES) as sink:
             sink.write(json.dumps(content, indent=2).encode())
         return f"{self._address(folder)}/{file}"
+
+    def read_report(self, name: str) -> dict[str, Any]:
+        """What a step found when it last ran; FileNotFoundError when it has not."""
+        folder, _, file = f"_reports/{name}".rpartition("/")
+        with self._files(folder).open_input_stream(file) as source:
+            found: dict[str, Any] = json.loads(source.read())
+        return found
 
     # --- places ---
 

@@ -106,10 +106,10 @@ def _fill(journal: Journal) -> None:
     with bars() as progress:
         journal.step("load", lambda: complete_journey.load(os.environ["DATABASE_URL"], progress=progress))
 
-    settings = Settings()  # type: ignore[call-arg]  # from the environment
+    settings = Settings()
     lake, span = Lake(settings.lake_uri), Shop.of(settings).span()
     assert span is not None, "the shop was just filled"
-    here = lake.days(ORDERS) if lake.version(ORDERS) is not None else set()
+    here = lake.days(ORDERS) if lake.version(ORDERS) is not None else set[date]()
 
     def ingest() -> dict[str, object]:
         if span[1] not in here:
@@ -117,7 +117,7 @@ def _fill(journal: Journal) -> None:
         return {}
 
     journal.step("backfill", ingest)
-    journal.rows = {table.name: lake.rows(table) for table in RAW}
+    journal.rows = {table.name: sum(part.rows for part in lake.parts(table)) for table in RAW}
 
 
 def _month(console: Console, state: Any) -> None:
@@ -129,22 +129,24 @@ def _learn(journal: Journal) -> None:
     """Check, features, models, evaluation and publication of the day, unless its generation is live."""
     from pipelines import day as days
     from pipelines import publish
+    from pipelines.generation import connect
     from pipelines.lake import Lake
     from pipelines.settings import Settings
 
-    settings = Settings()  # type: ignore[call-arg]  # from the environment
-    live = publish.live_generation(publish.connect(settings.redis_url))
+    settings = Settings()
+    live = publish.live_generation(connect(settings.redis_url))
     if live is None or not live.startswith(f"{DAY:%Y%m%d}-"):
         for step in days.STEPS:
             journal.console.print(f"[bold]{step}[/]")
             state = days.run_step(step, DAY, settings)
             journal.note(step, state.seconds, state.peak_rss_mb)
-        live = publish.live_generation(publish.connect(settings.redis_url))
+        live = publish.live_generation(connect(settings.redis_url))
     journal.generation = str(live)
-    journal.metrics = Lake(settings.lake_uri).read_report(f"evaluate/{DAY}.json")
+    journal.metrics = Lake(settings.lake_uri).read_report(f"evaluate/{DAY}.json")["metrics"]
 
 
 def _tell(journal: Journal) -> None:
+    """Five shoppers, five prices, the models beside each other."""
     from shelfwise import story
 
     journal.step("ask", lambda: story.tell(DAY, journal.metrics, journal.generation))

@@ -167,12 +167,10 @@ def _money(minor: int | None, currency: str | None) -> str:
 
 
 def _quality(console: Console, metrics: Mapping[str, Any]) -> None:
-    shown = Table(
-        "nDCG@10, four held-out weeks", "next purchase", "discovery", title="\nQuality", title_justify="left", box=None
-    )
-    rows = {"Shelfwise": (metrics["next"]["ndcg10"], metrics["discover"]["ndcg10"])}
-    for name in metrics["peers"]["next"]:
-        rows[name] = (metrics["peers"]["next"][name], metrics["peers"]["discover"].get(name))
-    for name, (following, discover) in rows.items():
-        shown.add_row(name, f"{following:.4f}", "–" if discover is None else f"{discover:.4f}")
+    title = "\nQuality: nDCG@10 on the four weeks that the models did not see"
+    shown = Table("", "next purchases", "discovery", title=title, title_justify="left", box=None)
+    tasks = (metrics["next"], metrics["discover"])
+    shown.add_row("Shelfwise", *(f"[bold]{task['ndcg10']:.4f}[/]" for task in tasks))
+    for peer in dict.fromkeys(name for task in tasks for name in task["peers"]):
+        shown.add_row(peer, *(f"{task['peers'][peer]:.4f}" if peer in task["peers"] else "–" for task in tasks))
     console.print(shown)

@@ -16,7 +16,7 @@ DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 
 class EmbeddedAirflow:
-    """`with EmbeddedAirflow(home, port, stack.env) as airflow: airflow.url`: one machine, two tasks at a time, no login."""
+    """`with EmbeddedAirflow(home, port, stack.env) as airflow: airflow.url`: two tasks at a time, no login."""
 
     def __init__(self, home: Path, port: int, env: Mapping[str, str]) -> None:
         self.home = home.resolve()

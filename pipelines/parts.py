@@ -17,6 +17,7 @@ from contracts.tables import Table
 from pipelines.schemas import arrow_schema
 
 ROW_GROUP_ROWS = 128 * 1024
+SINK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class _Writer:
         self._waiting_rows = 0
         self._rows = 0
         files.create_dir(f"day={day}")
-        self._sink = files.open_output_stream(self._path)
+        # The buffer also hands on plain bytes, all that delta-rs's files take.
+        self._sink = files.open_output_stream(self._path, buffer_size=SINK_BYTES)
         # Nulls are counted, not refused by the writer: the message can then name all of them.
         self._schema = pa.schema([field.with_nullable(True) for field in columns if field.name != "day"])
         self._parquet = pq.ParquetWriter(self._sink, self._schema, compression="zstd", compression_level=1)

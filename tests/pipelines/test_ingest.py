@@ -1,7 +1,9 @@
+import os
 import subprocess
 import sys
 from datetime import date, timedelta
 
+import psutil
 import pyarrow.compute as pc
 import pytest
 
@@ -137,8 +139,6 @@ def environment(place):
 
 
 def test_kill_9_between_the_commits_of_two_tables_is_mended_by_another_run(place, pytestconfig):
-    import os
-
     ingest.run(FIRST, place)
     first = snapshot(Lake(place.lake_uri))
     env = {**os.environ, **environment(place), "SPARK_DRIVER_MEMORY": "512m"}
@@ -154,3 +154,24 @@ def test_kill_9_between_the_commits_of_two_tables_is_mended_by_another_run(place
     ingest.run(days(1)[0], place)
     assert snapshot(lake) == again
     assert again["clicks"].num_rows == 7
+
+
+MANY = """
+insert into orders (source, external_id, user_id, channel, currency, total_minor, status, placed_at)
+    select 'many', n::text, '00000000-0000-8000-8000-0000000000aa', 'web', 'USD', 0, 'completed', '2018-06-01 12:00+00'
+    from generate_series(1, 400) n;
+insert into order_lines (order_id, line_no, product_id, quantity, list_total_minor, shelf_total_minor, paid_total_minor)
+    select order_id, n, '00000000-0000-8000-8000-000000000001', 1, 0, 0, 0
+    from orders, generate_series(1, 1000) n where source = 'many';
+"""
+
+
+def test_the_driver_does_not_grow_with_the_day(place, small_shop):
+    small_shop.sql(MANY)
+    ingest.run(FIRST, place)
+    before = psutil.Process().memory_info().rss
+    assert ingest.run(date(2018, 6, 1), place)["orders"]["rows"] == 400_000
+    grown = psutil.Process().memory_info().rss - before
+    rows = Lake(place.lake_uri).arrow(ORDERS, days=(date(2018, 6, 1), date(2018, 6, 2)))
+    assert rows.num_rows == 400_000
+    assert grown < rows.nbytes / 4

@@ -51,11 +51,12 @@ class EffectParams:
 
 @dataclass(frozen=True, slots=True)
 class Weeks:
-    """Columns of contracts.tables.PRICE_WEEKS, one entry per product and week, any order."""
+    """Columns of contracts.tables.PRICE_WEEKS, one row per product and week in any order; names once per product."""
 
-    product_id: Strings  # (rows,)
-    category: Strings  # (rows,)
-    department: Strings  # (rows,)
+    product_id: Strings  # (products,)
+    category: Strings  # (products,)
+    department: Strings  # (products,)
+    product: Ints  # (rows,) position in product_id
     week_start: NDArray[np.datetime64]  # (rows,)
     units: Ints  # (rows,)
     list_price_minor: Ints  # (rows,)
@@ -64,15 +65,16 @@ class Weeks:
     mailer_share: Floats  # (rows,)
 
     def take(self, rows: NDArray[np.bool_] | Ints) -> "Weeks":
-        """The same columns with only these rows."""
-        return Weeks(*(getattr(self, name)[rows] for name in self.__slots__))
+        """Only these rows of the same products."""
+        columns = (getattr(self, name)[rows] for name in self.__slots__[3:])
+        return Weeks(self.product_id, self.category, self.department, *columns)
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """Two consecutive weeks of one product, both with sales."""
 
-    product: Ints  # (pairs,) code
+    product: Ints  # (pairs,) position in Weeks.product_id
     week: Ints  # (pairs,) week number of the second week
     before: Floats  # (pairs,) units of the first week
     units: Floats  # (pairs,) units of the second
@@ -121,15 +123,14 @@ class Calibration:
     skill: float
 
 
-def pairs(weeks: Weeks, params: EffectParams) -> tuple[Pairs, Strings, Ints]:
-    """Pairs of consecutive weeks that say something, the ids behind their product codes, each product's first row."""
-    products, first, code = np.unique(weeks.product_id, return_index=True, return_inverse=True)
+def pairs(weeks: Weeks, params: EffectParams) -> Pairs:
+    """Pairs of consecutive weeks that say something."""
     number = _number(weeks)
-    order = np.lexsort((number, code))
+    order = np.lexsort((number, weeks.product))
     now, past = order[1:], order[:-1]
     known = (weeks.list_price_minor > 0) & (weeks.price_minor > 0) & (weeks.units > 0)
     total = weeks.units[now] + weeks.units[past]
-    keep = (code[now] == code[past]) & (number[now] == number[past] + 1) & known[now] & known[past]
+    keep = (weeks.product[now] == weeks.product[past]) & (number[now] == number[past] + 1) & known[now] & known[past]
     keep &= total >= params.min_pair_units
     now, past = now[keep], past[keep]
 
@@ -139,11 +140,10 @@ def pairs(weeks: Weeks, params: EffectParams) -> tuple[Pairs, Strings, Ints]:
     )
     now, past, change = now[keep], past[keep], change[keep]
     before, units = weeks.units[past].astype(float), weeks.units[now].astype(float)
-    department = np.unique(weeks.department, return_inverse=True)[1][now]
+    department = np.unique(weeks.department, return_inverse=True)[1][weeks.product[now]]
     still = ~change.any(axis=1)
     swing = _swing(department, number[now], before, units, still)
-    found = Pairs(code[now], number[now], before, units, change, swing, np.ones(len(now)))
-    return _weigh(found, still), products, first
+    return _weigh(Pairs(weeks.product[now], number[now], before, units, change, swing, np.ones(len(now))), still)
 
 
 def _terms(weeks: Weeks) -> Floats:
@@ -199,12 +199,12 @@ def _share(log_odds: Floats, total: Floats) -> tuple[Floats, Floats, Floats]:
 def fit(weeks: Weeks, params: EffectParams) -> Effects:
     """Effects of every product that was sold often enough and of all categories and departments."""
     usable = weeks.take(np.isfinite(weeks.display_share) & np.isfinite(weeks.mailer_share))
-    found, products, first = pairs(usable, params)
-    return _pool(found, products, usable.category[first], usable.department[first], params)
+    return _pool(pairs(usable, params), usable, params)
 
 
-def _pool(found: Pairs, products: Strings, category: Strings, department: Strings, params: EffectParams) -> Effects:
+def _pool(found: Pairs, weeks: Weeks, params: EffectParams) -> Effects:
     """Fit the levels from the root down, each as deviations from its parent."""
+    products = weeks.product_id
     terms = np.asarray(params.prior)[None, :]
     variance = np.zeros((1, len(TERMS)))  # of a node's estimate, added up along the path from the root
     parent_of_product = np.zeros(len(products), dtype=np.int64)
@@ -212,7 +212,9 @@ def _pool(found: Pairs, products: Strings, category: Strings, department: String
     own_events = np.bincount(found.product[event], minlength=len(products))
     nodes: list[tuple[str, Strings, Floats, Floats, Ints]] = []
     spreads: list[Floats] = []
-    for level, labels in zip(LEVELS, (np.full(len(products), ""), department, category, products), strict=True):
+    for level, labels in zip(
+        LEVELS, (np.full(len(products), ""), weeks.department, weeks.category, products), strict=True
+    ):
         # A category belongs to the department of its first product; paths make that unique.
         keys, first, node_of_product = np.unique(labels, return_index=True, return_inverse=True)
         parent = parent_of_product[first]
@@ -290,13 +292,12 @@ def _assemble(
 
 def calibration(effects: Effects, weeks: Weeks, params: EffectParams) -> dict[str, Calibration]:
     """How right the effects are on the price changes of the last holdout weeks; fit them on `before_holdout`."""
-    found, products, first = pairs(weeks, params)
+    found = pairs(weeks, params)
     held = found.week >= _holdout_start(weeks, params)
     moved = np.abs(found.terms[:, REGULAR] + found.terms[:, DISCOUNT]) >= params.event_log_move
     clean = np.abs(found.terms[:, DISPLAY : MAILER + 1]).max(axis=1, initial=0) < params.clean_share_move
     regular_only = clean & (np.abs(found.terms[:, DISCOUNT]) < params.event_log_move / 5)
-    terms = _inherited(effects, products, weeks.category[first], weeks.department[first])
-    predicted = (found.terms * terms[found.product]).sum(axis=1)
+    predicted = (found.terms * _inherited(effects, weeks)[found.product]).sum(axis=1)
     return {
         name: _slope(found.take(rows), predicted[rows])
         for name, rows in (
@@ -322,12 +323,12 @@ def _holdout_start(weeks: Weeks, params: EffectParams) -> int:
     return int(_number(weeks).max(initial=0)) - params.holdout_weeks + 1
 
 
-def _inherited(effects: Effects, products: Strings, category: Strings, department: Strings) -> Floats:
+def _inherited(effects: Effects, weeks: Weeks) -> Floats:
     """Effects of each product, or of the nearest node above that was fitted."""  # (products, terms)
     levels = [effects.rows(level) for level in reversed(LEVELS)]
     rows = [
         next(known[key] for known, key in zip(levels, (*names, ""), strict=True) if key in known)
-        for names in zip(products, category, department, strict=True)
+        for names in zip(weeks.product_id, weeks.category, weeks.department, strict=True)
     ]
     return effects.terms[rows].reshape(-1, len(TERMS))
 

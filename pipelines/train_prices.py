@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,11 +52,13 @@ def fit(day: date, settings: Settings | None = None) -> dict[str, object]:
 
 def read_weeks(table: pa.Table) -> Weeks:
     """Rows of PRICE_WEEKS as arrays."""
-    columns = {name: table[name].to_numpy() for name in Weeks.__slots__}
-    for name in ("product_id", "category", "department"):
-        columns[name] = columns[name].astype(np.str_)
-    columns["week_start"] = columns["week_start"].astype("datetime64[D]")
-    return Weeks(**columns)
+    products = table["product_id"].combine_chunks().dictionary_encode()
+    product = products.indices.to_numpy().astype(np.int64)
+    _, first = np.unique(product, return_index=True)  # the dictionary is in order of first appearance
+    names: dict[str, Any] = {name: table[name].take(first).to_numpy().astype(np.str_) for name in Weeks.__slots__[:3]}
+    rows: dict[str, Any] = {name: table[name].to_numpy() for name in Weeks.__slots__[4:]}
+    rows["week_start"] = rows["week_start"].astype("datetime64[D]")
+    return Weeks(**names, product=product, **rows)
 
 
 def metrics(effects: Effects, judged: dict[str, Calibration]) -> dict[str, float]:

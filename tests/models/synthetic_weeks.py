@@ -38,9 +38,10 @@ def synthetic(seed, products=120, weeks=52, level=30.0, truth=TRUTH, discounts=N
     names = np.array([f"p{n:03d}" for n in range(products)])
     paths = np.array([f"d{n % 2}/c{n % 6}" for n in range(products)])
     return Weeks(
-        product_id=np.repeat(names, weeks),
-        category=np.repeat(paths, weeks),
-        department=np.repeat(np.array([path[:2] for path in paths]), weeks),
+        product_id=names,
+        category=paths,
+        department=np.array([path[:2] for path in paths]),
+        product=np.repeat(np.arange(products), weeks),
         week_start=np.tile(MONDAY + 7 * np.arange(weeks), products),
         units=rng.poisson(mean).ravel(),
         list_price_minor=regular.ravel().astype(np.int64),

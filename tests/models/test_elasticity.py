@@ -68,7 +68,7 @@ def test_products_with_little_data_lean_on_their_category():
     true[7] = -4.0
     weeks = synthetic(seed=6, discounts=true)
     whole = fit(weeks, PARAMS)
-    short = fit(weeks.take((weeks.product_id != "p007") | (weeks.week_start < MONDAY + 70)), PARAMS)
+    short = fit(weeks.take((weeks.product != 7) | (weeks.week_start < MONDAY + 70)), PARAMS)
     odd, odd_short = (of(effects, "product", "p007")[DISCOUNT] for effects in (whole, short))
     assert -4.0 < odd < odd_short < of(whole, "category", "d1/c1")[DISCOUNT]
     row, short_row = whole.rows("product")["p007"], short.rows("product")["p007"]
@@ -79,7 +79,7 @@ def test_products_with_little_data_lean_on_their_category():
 
 def test_a_product_that_never_moved_its_price_gets_its_category_mean():
     weeks = synthetic(seed=7)
-    still = weeks.product_id == "p010"
+    still = weeks.product == 10
     weeks = replace(
         weeks,
         price_minor=np.where(still, 399, weeks.price_minor),
@@ -132,7 +132,7 @@ def test_weeks_that_are_not_neighbours_or_lack_a_sale_make_no_pair():
     weeks = synthetic(seed=9, products=1, weeks=10, level=50.0)
     units = weeks.units.copy()
     units[4] = 0
-    found, _, _ = pairs(replace(weeks, units=units).take(np.arange(10) != 8), PARAMS)
+    found = pairs(replace(weeks, units=units).take(np.arange(10) != 8), PARAMS)
     first = found.week.min()
     assert sorted(found.week - first) == [0, 1, 2, 5, 6]  # neither 0-sale week 4 nor missing week 8 nor their followers
 

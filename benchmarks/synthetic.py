@@ -1,7 +1,8 @@
 """A made-up generation, written straight through contracts.keys: for speed and for flips, never for quality.
 
 Shoppers and products that one can ask about have the same ids in every generation. Products that are shown, and regular
-prices, carry the generation's tag, so that any answer tells which generation it was made of.
+prices, carry the generation's tag, and lists hold only indexes of the generation's residue: an answer tells whether it
+was made of one generation, and of which.
 """
 
 import json
@@ -19,6 +20,7 @@ from pipelines.generation import Client
 PER_PIPELINE = 500
 NEIGHBOURS = 20
 REASONS = 8
+RESIDUES = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,18 @@ class Synthetic:
         """Id of a product as it appears in lists."""
         return UUID(int=self.tag << 64 | number)
 
+    def belongs(self, number: int) -> bool:
+        """May this generation's lists hold the product?"""
+        return number % RESIDUES == self.tag % RESIDUES
+
+    def popular(self, place: int) -> list[int]:
+        """Dense indexes of the popular list of the scope at this place."""
+        numbers = range(place, place + self.length)
+        return [number % (self.products // RESIDUES) * RESIDUES + self.tag % RESIDUES for number in numbers]
+
+    def _some(self, draw: random.Random, many: int) -> list[int]:
+        return [draw.randrange(self.products // RESIDUES) * RESIDUES + self.tag % RESIDUES for _ in range(many)]
+
     def pairs(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys but `ready`."""
         name, scopes = self.generation, [keys.WHOLE_SHOP, keys.channel_scope("web"), keys.category_scope("made/up")]
@@ -48,14 +62,13 @@ class Synthetic:
             yield keys.items_key(name, start), "".join(str(self.shown(number)) for number in numbers).encode()
         falling = [1 / (place + 2) for place in range(max(self.length, NEIGHBOURS))]
         for place, scope in enumerate(scopes):
-            items = [(place + number) % self.products for number in range(self.length)]
-            yield keys.popular_key(name, scope), keys.encode_popular(items, falling[: self.length])
+            yield keys.popular_key(name, scope), keys.encode_popular(self.popular(place), falling[: self.length])
         for number in range(self.users):
-            own = [draw.randrange(self.products) for _ in range(REASONS)]
+            own = self._some(draw, REASONS)
             lists = {slot: self._ranked(draw, falling, own) for slot in SLOTS}
             yield keys.user_key(name, user_id(number).bytes), keys.encode_user(lists)
         for number in range(self.products):
-            near = [draw.randrange(self.products) for _ in range(NEIGHBOURS)]
+            near = self._some(draw, NEIGHBOURS)
             value = keys.encode_neighbours(2, near, falling[:NEIGHBOURS], [2] * NEIGHBOURS)
             yield keys.neighbours_key(name, product_id(number).bytes), value
             regular = self.tag * 100_000 + 100 + draw.randrange(1_000)
@@ -64,8 +77,9 @@ class Synthetic:
         yield keys.meta_key(name), json.dumps(self._meta(scopes)).encode()
 
     def _ranked(self, draw: random.Random, falling: list[float], own: list[int]) -> Ranked:
-        items = [draw.randrange(self.products) for _ in range(self.length)]
-        return Ranked(items, falling[: self.length], [1] * self.length, draw.choices(own, k=self.length))
+        return Ranked(
+            self._some(draw, self.length), falling[: self.length], [1] * self.length, draw.choices(own, k=self.length)
+        )
 
     def _meta(self, scopes: list[str]) -> dict[str, object]:
         return {

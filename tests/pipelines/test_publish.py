@@ -163,7 +163,7 @@ def test_what_redis_holds_is_what_the_marts_say_and_the_same_again_changes_nothi
 def test_rollback_and_what_is_kept(redis_url):
     client = redis.Redis.from_url(redis_url)
     settings = settings_for("nowhere", redis_url)
-    first, second, third = (Synthetic(tag, users=5, products=5, length=3) for tag in (1, 2, 3))
+    first, second, third = (Synthetic(tag, users=5, products=10, length=3) for tag in (1, 2, 3))
     make_live(client, first)
     with pytest.raises(publish.NothingToRollBack):
         publish.rollback(settings)
@@ -184,7 +184,7 @@ def test_rollback_and_what_is_kept(redis_url):
 
 
 def test_a_publish_that_dies_half_way_leaves_the_live_one_and_the_next_cleans_up(settings, client, lake, monkeypatch):
-    live = make_live(client, Synthetic(1, users=5, products=5, length=3))
+    live = make_live(client, Synthetic(1, users=5, products=10, length=3))
     whole = {key: client.dump(key) for key in keys_of(client, live)}
     with monkeypatch.context() as dying:
         dying.setattr(publish, "verify", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))

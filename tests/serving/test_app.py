@@ -1,7 +1,11 @@
-"""Serving stays light: what it must not load, even indirectly."""
+"""Serving stays light, and ends when it is asked to."""
 
+import asyncio
 import subprocess
 import sys
+
+from serving.app import create_app
+from serving.settings import Settings
 
 HEAVY = (
     "pandas",
@@ -26,3 +30,18 @@ def test_nothing_heavy_is_loaded():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_it_ends_at_whatever_moment_it_is_asked_to(redis_url):
+    """The Redis client takes being cancelled while it connects or reads for an error of its own."""
+
+    async def live_for(seconds):
+        app = create_app(Settings(redis_url=redis_url))
+        async with app.router.lifespan_context(app):
+            await asyncio.sleep(seconds)
+
+    for moment in range(60):
+        task = asyncio.create_task(live_for(moment / 5_000))
+        ended, _ = await asyncio.wait({task}, timeout=5)
+        assert ended, "hangs"  # wait_for would cancel it once more, and so hide that
+        await task

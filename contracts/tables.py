@@ -1,4 +1,4 @@
-"""Every table of the lake: its grain, key and columns. The Spark, Arrow and Delta schemas and docs/DATA.md come from here.
+"""Every table of the lake: its grain, key and columns. Spark, Arrow and Delta schemas and docs/DATA.md come from here.
 
 Types are the words of `Type`. `low` and `high` are inclusive bounds that `pipelines.check` holds each row to.
 `day` is always the partition column: in `raw` the UTC day on which a row became known, in `features` and `marts` the
@@ -230,7 +230,7 @@ CHANNEL_PRODUCT = Table(
 PRICE_WEEKS = Table(
     name="price_weeks",
     layer="features",
-    grain="one row per product and week, a dense grid with zeros from the product's first price on",
+    grain="one row per product sold in enough weeks and complete week from its first price on, zeros too",
     key=("product_id", "week_start"),
     columns=(
         DAY,
@@ -239,8 +239,8 @@ PRICE_WEEKS = Table(
         Column("department", "string", "first part of the category path"),
         Column("category", "string", "category path"),
         Column("units", "int64", "units sold in the week, 0 when none", low=0),
-        Column("list_price_minor", "int64", "regular price in force, from the price log, minor units", low=0),
-        Column("price_minor", "int64", "price shown in force, from the price log, minor units", low=0),
+        Column("list_price_minor", "int64", "regular price of the price log, mean over the hours, minor units", low=0),
+        Column("price_minor", "int64", "price shown by the price log, mean over the hours, minor units", low=0),
         Column("display_share", "float64", "share of active channels with a display", low=0, high=1),
         Column("mailer_share", "float64", "share of active channels in the leaflet", low=0, high=1),
     ),

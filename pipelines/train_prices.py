@@ -35,11 +35,10 @@ def fit(day: date, settings: Settings | None = None) -> dict[str, object]:
     measured = metrics(effects, judged)
     with tracking.run(MODEL, day=day, tables={PRICE_WEEKS.path: lake.version(PRICE_WEEKS)}) as run:
         run.params({**asdict(params), f"conf.{MODEL}": conf.digest(MODEL)})
-        run.metrics({name: value for name, value in measured.items() if math.isfinite(value)})
+        run.metrics(measured)
         with tempfile.TemporaryDirectory() as scratch:
             pq.write_table(effects_table(effects), Path(scratch) / EFFECTS)
-            report = {name: asdict(part) for name, part in judged.items()}
-            (Path(scratch) / "calibration.json").write_text(json.dumps(report, indent=1))
+            (Path(scratch) / "calibration.json").write_text(json.dumps(measured, indent=1))
             run.model(Path(scratch))
         version = tracking.register(MODEL, run, tags={"day": day.isoformat()})
     fault = refusal(measured, params)
@@ -62,21 +61,22 @@ def read_weeks(table: pa.Table) -> Weeks:
 
 
 def metrics(effects: Effects, judged: dict[str, Calibration]) -> dict[str, float]:
-    """What the run is judged by and what a reader wants to know first."""
+    """What the run is judged by and what a reader wants to know first; what cannot be told is left out."""
     own = effects.identified_by == "events"
-    return {
+    known = {
         "products_identified": float(own.sum()),
         "share_negative": float((effects.elasticity[own] < 0).mean()) if own.any() else math.nan,
         "median_elasticity": float(np.median(effects.elasticity[own])) if own.any() else math.nan,
         "median_se": float(np.median(effects.se[own, DISCOUNT])) if own.any() else math.nan,
-        **{f"all_{term}": float(value) for term, value in zip(TERMS, effects.terms[0], strict=True)},
+        **{f"effect_{term}": float(value) for term, value in zip(TERMS, effects.terms[0], strict=True)},
         **{f"{name}_{field}": float(value) for name, part in judged.items() for field, value in asdict(part).items()},
     }
+    return {name: value for name, value in known.items() if math.isfinite(value)}
 
 
 def refusal(measured: dict[str, float], params: EffectParams) -> str | None:
     """Why these effects must not serve; with hardly a price change to judge by they are the prior and move nothing."""
-    slope, negative = measured["all_slope"], measured["share_negative"]
+    slope, negative = measured.get("all_slope", 1.0), measured.get("share_negative", 1.0)
     if measured["all_events"] >= params.least_judged_events and not params.slope_low <= slope <= params.slope_high:
         return f"calibration slope {slope:.2f} is not between {params.slope_low} and {params.slope_high}"
     if negative < params.least_negative:

@@ -57,10 +57,10 @@ def test_a_fit_is_registered_with_its_lake_version_and_judged(settings):
     run = tracking._client().get_run(champion.run_id).data
     assert int(run.params["table.features/price_weeks"]) == version + 1
     assert run.params["conf.price_effects"] == conf.digest("price_effects")
-    assert run.metrics["all_discount"] == pytest.approx(TRUTH[DISCOUNT], abs=0.15)
+    assert run.metrics["effect_discount"] == pytest.approx(TRUTH[DISCOUNT], abs=0.15)
     with tracking.folder(champion) as folder:
         table = pq.read_table(folder / "effects.parquet")
-        assert json.loads((folder / "calibration.json").read_text())["all"]["slope"] == report["all_slope"]
+        assert json.loads((folder / "calibration.json").read_text())["all_slope"] == report["all_slope"]
     assert table["level"].to_pylist().count("product") == 120
     assert set(table["identified_by"].to_pylist()) == {"events", "prior"}
 
@@ -92,7 +92,9 @@ def test_a_shop_without_price_history_gets_the_prior(settings):
     report = train_prices.fit(DAY, settings)
     assert report["champion"]
     assert report["products_identified"] == 0
-    assert report["all_discount"] == PARAMS.prior[DISCOUNT]
+    assert "share_negative" not in report
+    json.dumps(report, allow_nan=False)
+    assert report["effect_discount"] == PARAMS.prior[DISCOUNT]
 
 
 def test_the_same_rows_give_the_same_effects(settings):

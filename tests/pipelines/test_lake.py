@@ -250,6 +250,23 @@ def test_two_writers_of_a_day_never_mix(lake):
     assert len(lake.arrow(TABLE)) == 20
 
 
+def test_of_two_first_writers_of_a_day_the_later_one_stays(lake, monkeypatch):
+    """They remove no file in common, so Delta alone sees no conflict and would keep the rows of both."""
+    put(lake, statuses(SECOND), SECOND)
+    opened = Lake._open_or_create
+
+    def overtaken(self, table):
+        before = opened(self, table)
+        monkeypatch.setattr(Lake, "_open_or_create", opened)
+        put(lake, statuses(FIRST, status="paid"), FIRST)
+        return before
+
+    monkeypatch.setattr(Lake, "_open_or_create", overtaken)
+    put(lake, statuses(FIRST, status="placed"), FIRST)
+    assert lake.arrow(TABLE, days=(FIRST, SECOND)).equals(statuses(FIRST, status="placed"))
+    assert lake.version(TABLE) == 3
+
+
 def test_writers_of_different_days_keep_each_other_s(lake):
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=write_one, args=(lake.uri, FIRST + timedelta(days=n))) for n in range(4)]

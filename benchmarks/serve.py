@@ -1,7 +1,8 @@
 """`python -m benchmarks serve`: requests per second of serving's two main endpoints, against a bare FastAPI handler.
 
 Both run under one uvicorn worker each and the same closed-loop client, in turns, on a made-up generation.
-`ratio` is the slower endpoint's rate over the bare handler's. The client, Redis and the server share this machine.
+`ratio` is the slower endpoint's rate over the bare handler's; `alone_` latencies are those of a single connection.
+The client, Redis and the server share this machine.
 """
 
 import argparse
@@ -20,13 +21,14 @@ from urllib.request import urlopen
 
 import psutil
 
+from benchmarks.closed_loop import WARM_UP_S
 from benchmarks.synthetic import Synthetic, product_id, user_id
 from contracts import keys
 from pipelines.generation import Client, connect
 from shelfwise.local.processes import Service, running
 from shelfwise.local.redis import EmbeddedRedis
 
-CONNECTIONS = 32
+CONNECTIONS = 32  # enough to keep one worker busy all the time
 ASKED = 20_000  # different shoppers and products in turn, most of them for the first time
 SAMPLED_USERS = 200
 
@@ -64,6 +66,9 @@ def _measure(serving: "Web", bare: "Web", made_up: Synthetic, seconds: float, ro
             seen[name].append(web.load(paths, seconds))
             print(f"round {number + 1}/{rounds} {name}: {seen[name][-1]['rps']:,.0f} requests/s", file=sys.stderr)
     figures = {name: _median(rounds_seen) for name, rounds_seen in seen.items()}
+    for name, (web, paths) in asked.items():
+        alone = web.load(paths, seconds, connections=1)
+        figures[name] |= {f"alone_{share}": round(alone[share], 3) for share in ("p50_ms", "p99_ms")}
     handler = figures.pop("bare")
     return {
         "endpoints": figures,
@@ -94,15 +99,15 @@ class Web:
         self._port = port
         self._process = process
 
-    def load(self, paths: list[str], seconds: float) -> Figures:
+    def load(self, paths: list[str], seconds: float, connections: int = CONNECTIONS) -> Figures:
         """Ask for so long, from another process; `cpu_us` is the server's own time per request."""
         before = self._process.cpu_times()
-        command = [sys.executable, "-m", "benchmarks.closed_loop", str(self._port), str(CONNECTIONS), str(seconds)]
+        command = [sys.executable, "-m", "benchmarks.closed_loop", str(self._port), str(connections), str(seconds)]
         done = subprocess.run(command, input="\n".join(paths), stdout=subprocess.PIPE, text=True, check=True)
         after = self._process.cpu_times()
         figures: Figures = json.loads(done.stdout)
         spent = after.user + after.system - before.user - before.system
-        return figures | {"cpu_us": 1e6 * spent / (figures["requests"] * (1 + 0.3 / seconds))}
+        return figures | {"cpu_us": 1e6 * spent / (figures["requests"] * (1 + WARM_UP_S / seconds))}
 
 
 @contextmanager

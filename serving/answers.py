@@ -1,6 +1,6 @@
 """Answers as JSON bytes, in the form that schemas.py documents. A test holds the two together."""
 
-import secrets
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,13 +12,14 @@ from serving.generation import Generation
 from serving.prices import Quote
 from serving.shelves import Shelf
 
+SCORE_DIGITS = 7  # what a float32 holds; digits past that are noise
+VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}  # two fixed bits, two random ones
+
 
 def request_id() -> str:
     """A new UUIDv7: sorts by time, so that logs and events of one moment lie together."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = secrets.randbits(74)
-    value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0x2 << 62 | random & (1 << 62) - 1
-    return keys.uuid_text(value.to_bytes(16, "big"))
+    when, random = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10).hex()
+    return f"{when[:8]}-{when[8:]}-7{random[:3]}-{VARIANTS[random[3]]}{random[4:7]}-{random[7:19]}"
 
 
 def items(generation: Generation | None, shelf: Shelf | None, slot: str | None = None) -> bytes:
@@ -50,7 +51,7 @@ def _items(generation: Generation, shelf: Shelf) -> list[dict[str, Any]]:
     return [
         {
             "product_id": name(item),
-            "score": float(f"{score:.7g}"),  # what a float32 holds; its digits past that are noise
+            "score": round(score, SCORE_DIGITS),
             "source": keys.SOURCE_NAMES[source],
             "because": None if because == keys.NOTHING else name(because),
         }

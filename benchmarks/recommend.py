@@ -6,12 +6,12 @@ The product is ranked by the code that publishes its lists. Peers run beside it 
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +35,7 @@ from models.recommender import Recommender
 from models.shoppers import Numbers, Shoppers
 from pipelines import learning
 from pipelines.build_features import FeatureParams
+from pipelines.day import measured
 from pipelines.schemas import arrow_schema, spark_schema
 from pipelines.settings import Settings
 from pipelines.spark import session
@@ -90,9 +91,12 @@ def main(arguments: list[str]) -> dict[str, Any]:
             )
         )
         try:
-            report = run(spark, date(2017, chosen.month, 1), engine=chosen.engine, tune=chosen.tune, scratch=scratch)
+            as_of = date(2017, chosen.month, 1)
+            work = partial(run, spark, as_of, engine=chosen.engine, tune=chosen.tune, scratch=scratch)
+            state = measured("recommend", work, None)
         finally:
             spark.stop()
+    report = state.report | {"peak_rss_mb": state.peak_rss_mb}
     print(json.dumps(report))
     return report
 
@@ -126,8 +130,7 @@ def run(spark: SparkSession, as_of: date, *, engine: Engine | None, tune: bool, 
     for slot, tally in trials.items():
         for name in sorted(tally.names, key=tally.mean, reverse=True):
             _say(f"{slot}: {name}: {tally.mean(name):.4f} hr10 {tally.mean(name, 'hr10'):.4f}")
-    peak_kb = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return report | {"window": f"{as_of} + {WINDOW_DAYS} days", "peak_rss_mb": peak_kb // 1024}
+    return report | {"window": f"{as_of} + {WINDOW_DAYS} days"}
 
 
 def kept(spark: SparkSession) -> tuple[DataFrame, DataFrame]:

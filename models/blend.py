@@ -36,21 +36,19 @@ class Ranked:
 
 
 def candidates(recommender: Recommender, shoppers: Shoppers) -> Candidates:
-    """Every product the shopper bought, and the best that they did not buy by each model."""
+    """Every product the shopper bought, what is popular, and the best that they did not buy by each other model."""
     params, catalogue = recommender.blend, recommender.catalogue
     repeat = frequency.scores(shoppers, memory=params.memory)
     own = np.asarray(shoppers.orders.toarray() > 0)
+    collaborative = np.maximum(recommender.factors.place(shoppers.orders) @ recommender.factors.vectors.T, 0)
+    text = content.scores(recommender.content, shoppers)
+    nearby = popularity.nearby(catalogue, shoppers, prior_orders=params.prior_orders)
     everywhere = popularity.recent(catalogue)
-    dense = (
-        np.maximum(recommender.factors.place(shoppers.orders) @ recommender.factors.vectors.T, 0),
-        content.scores(recommender.content, shoppers),
-        np.broadcast_to(everywhere, own.shape),
-        popularity.nearby(catalogue, shoppers, prior_orders=params.prior_orders),
-    )
-    new = [_proposed(scores, own, params.candidates) for scores in dense]
-    items = _union([_padded(shoppers), *new])
+    new = [_proposed(scores, own, params.candidates) for scores in (collaborative, text, nearby)]
+    popular = np.repeat(top(everywhere[None], params.candidates), len(shoppers), axis=0)  # the same for all
+    items = _union([_padded(shoppers), popular, *new])
     place = np.maximum(items, 0)
-    scores = [repeat.toarray(), *dense]
+    scores = [repeat.toarray(), collaborative, text, np.broadcast_to(everywhere, own.shape), nearby]
     total = np.asarray(shoppers.orders.sum(axis=1)).ravel()
     return Candidates(
         items,

@@ -29,7 +29,7 @@ class BlendParams:
     """conf/models.toml [blend]: the weights are those used when a shop is too young to choose its own."""
 
     candidates: int
-    """Products that each model may propose for a shopper, besides all their own."""
+    """Products that each model proposes for a shopper, besides all their own."""
     memory: float
     """Weight of an order however old, beside the one that decays."""
     prior_orders: float

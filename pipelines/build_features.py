@@ -82,7 +82,9 @@ def _interactions(spark: SparkSession, lake: Lake, day: date) -> dict[str, objec
     as_of = day + timedelta(days=1)
     days = outdated(lake, day)
     if not days:
-        return {"days": 0, "rows": 0, "version": lake.version(INTERACTIONS)}
+        if (version := lake.version(INTERACTIONS)) is not None:
+            return {"days": 0, "rows": 0, "version": version}
+        days = [day]  # nobody bought anything yet: a table without rows says so
     window = (days[0], as_of)  # a day's statuses come on that day or later; of the catalogue all history counts
     made = interactions(
         lake.frame(spark, ORDERS, days=window).where(F.col("day").isin(days)),

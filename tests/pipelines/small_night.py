@@ -59,7 +59,7 @@ def fill(root, *, days=100, users=24, products=20, seed=1):
         theirs = [product for product, of in names.items() if of == kind]
         usual = draw.sample(theirs, min(3, len(theirs)))
         for offset in range(number % 3, days, 3):
-            basket = {draw.choice(usual), draw.choice(theirs if draw.random() < 0.3 else usual), "fuel"}
+            basket = {draw.choice(usual), draw.choice(theirs if draw.random() < 0.1 else usual), "fuel"}
             orders += _order(f"user-{number:02}", FIRST + timedelta(days=offset), sorted(basket), f"store-{number % 2}")
     put(night.lake, CATALOG, catalog)
     put(night.lake, ORDERS, orders)

@@ -12,7 +12,7 @@ def test_the_run_can_be_done_again_from_what_it_names(night):
     made, reports = night
     report = reports["pipelines.train"]["recommender"]
     tracking = Tracking(made.settings.mlflow_tracking_uri)
-    version = tracking.newest(train.NAME, day=made.day)
+    version = tracking.champion(train.NAME)
     run = tracking._client().get_run(version.run_id).data
     assert version.number == report["version"]
     assert int(run.params["table.features/interactions"]) == made.lake.version(INTERACTIONS)
@@ -24,7 +24,7 @@ def test_the_run_can_be_done_again_from_what_it_names(night):
 def test_the_models_folder_holds_one_that_knows_all_and_one_that_does_not_know_the_held_out_weeks(night):
     made, _ = night
     tracking = Tracking(made.settings.mlflow_tracking_uri)
-    with tracking.folder(tracking.newest(train.NAME, day=made.day)) as folder:
+    with tracking.folder(tracking.champion(train.NAME)) as folder:
         live, held_out = (Recommender.load(folder / name).catalogue for name in (train.LIVE, train.HELD_OUT))
     assert live.orders_all.sum() > held_out.orders_all.sum()
     assert "fuel" not in live.ids

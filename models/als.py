@@ -30,6 +30,7 @@ class AlsParams:
     engine: Engine
     rank: int
     reg: float
+    """Regularisation for each rating of a typical row, so that one number suits small shops and large."""
     alpha: float
     """Weight of log(1 + orders) against 1 for a product never bought. The usual 10 to 40 halves quality here."""
     iterations: int
@@ -37,7 +38,7 @@ class AlsParams:
 
 @dataclass(frozen=True)
 class Factors:
-    """Product vectors and what is needed to place a shopper among them."""
+    """Product vectors and what is needed to place a shopper among them; `reg` is that of the whole row."""
 
     ids: Ids  # (items,)
     vectors: Scores  # (items, rank)
@@ -83,17 +84,24 @@ def confidence(orders: Scores, alpha: float) -> Scores:
     return np.float32(alpha) * np.log1p(orders)
 
 
+def typical_row(users: int, items: int, cells: int) -> float:
+    """Ratings of a typical row: the geometric mean of a shopper's and a product's."""
+    return float(cells / np.sqrt(max(1, users) * max(1, items)))
+
+
 def fit(ids: Ids, orders: csr_matrix, params: AlsParams, *, seed: int) -> Factors:
     """Product vectors from orders (users, items), by the `implicit` package on this machine."""
     weights = csr_matrix((confidence(orders.data, params.alpha), orders.indices, orders.indptr), shape=orders.shape)
     rank = max(1, min(params.rank, *orders.shape))  # more dimensions than shoppers or products say nothing
+    bought = len(np.unique(orders.indices))
+    reg = params.reg * typical_row(orders.shape[0], bought, orders.nnz)
     with threadpool_limits(1, "blas"):  # implicit's own threads are the parallelism
         model = AlternatingLeastSquares(
             factors=rank,
-            regularization=params.reg,
+            regularization=reg,
             alpha=1.0,  # already in the weights
             iterations=params.iterations,
             random_state=seed,
         )
         model.fit(weights, show_progress=False)
-    return Factors(ids, np.array(model.item_factors, dtype=np.float32), params.reg, params.alpha)
+    return Factors(ids, np.array(model.item_factors, dtype=np.float32), reg, params.alpha)

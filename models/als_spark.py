@@ -5,7 +5,7 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from models.als import AlsParams, Factors
+from models.als import AlsParams, Factors, typical_row
 
 # MLlib weighs a bought cell 1 + alpha * rating, never below an empty one, and reads a rating of 0 as not bought.
 LEAST_RATING = 1e-3
@@ -15,7 +15,7 @@ def fit(user_product: DataFrame, params: AlsParams, *, seed: int, checkpoint_dir
     """Product vectors from contracts.tables.USER_PRODUCT; only the products' side comes to the driver.
 
     The weight of a cell is that of `models.als.confidence` where it is above 1. MLlib multiplies its regularisation by
-    the number of ratings of the row, so ours is divided by the typical (geometric mean) row's number.
+    the number of ratings of each row, where the other engine takes the typical row's for all.
     """
     users = _numbered(user_product, "user_id").persist()
     items = _numbered(user_product, "product_id").persist()
@@ -27,13 +27,12 @@ def fit(user_product: DataFrame, params: AlsParams, *, seed: int, checkpoint_dir
         .persist()
     )
     user_count, item_count, cell_count = users.count(), items.count(), cells.count()
-    typical = cell_count / np.sqrt(max(1, user_count) * max(1, item_count))
     user_product.sparkSession.sparkContext.setCheckpointDir(checkpoint_dir)
     blocks = 2 * int(user_product.sparkSession.sparkContext.defaultParallelism)
     als = ALS(
         rank=max(1, min(params.rank, user_count, item_count)),
         maxIter=params.iterations,
-        regParam=params.reg / typical,
+        regParam=params.reg,
         alpha=1.0,
         implicitPrefs=True,
         nonnegative=False,
@@ -52,7 +51,8 @@ def fit(user_product: DataFrame, params: AlsParams, *, seed: int, checkpoint_dir
     ids = learned["product_id"].to_numpy().astype(np.str_)
     vectors = np.array(learned["features"].to_pylist(), dtype=np.float32).reshape(len(ids), als.getRank())
     order = np.argsort(ids)
-    return Factors(ids[order], vectors[order], params.reg, params.alpha)
+    reg = params.reg * typical_row(user_count, item_count, cell_count)
+    return Factors(ids[order], vectors[order], reg, params.alpha)
 
 
 def _numbered(frame: DataFrame, column: str) -> DataFrame:

@@ -15,6 +15,8 @@ from models.shoppers import Numbers, Scores, Shoppers
 MODELS = ("repeat", "collaborative", "content", "popular", "nearby")
 SOURCES = np.array(["repeat", "collaborative", "content", "popular", "popular"])  # contracts.tables.SOURCES
 
+NOISE = 1e-6  # 1 would be a product surely wanted; a shop too small to learn from gives rounding errors
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -40,7 +42,8 @@ def candidates(recommender: Recommender, shoppers: Shoppers) -> Candidates:
     params, catalogue = recommender.blend, recommender.catalogue
     repeat = frequency.scores(shoppers, memory=params.memory)
     own = np.asarray(shoppers.orders.toarray() > 0)
-    collaborative = np.maximum(recommender.factors.place(shoppers.orders) @ recommender.factors.vectors.T, 0)
+    collaborative = recommender.factors.place(shoppers.orders) @ recommender.factors.vectors.T
+    collaborative = np.where(collaborative > NOISE, collaborative, 0)
     text = content.scores(recommender.content, shoppers)
     nearby = popularity.nearby(catalogue, shoppers, prior_orders=params.prior_orders)
     everywhere = popularity.recent(catalogue)

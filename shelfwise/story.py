@@ -13,6 +13,7 @@ from rich.table import Table
 
 SHOPPER_RANKS = (0.95, 0.75, 0.5, 0.25, 0.05)  # of all shoppers by number of orders: from heavy to light
 WAIT_S = 30
+LINE: dict[str, Any] = {"highlight": False, "soft_wrap": True}  # one line each, however narrow the terminal
 
 
 @dataclass(frozen=True)
@@ -94,13 +95,13 @@ def _shopper(console: Console, apis: Apis, user_id: str, bought: dict[str, tuple
     favourites = sorted(bought.items(), key=lambda row: (-row[1][0], row[0]))[:3]
     console.print(f"\n[bold]Shopper {user_id[:8]}[/], {len(bought)} different products bought, most often:")
     for product_id, (orders, last_day) in favourites:
-        console.print(f"    {apis.product(product_id)['name']} ({orders} ×, last on {last_day})", highlight=False)
+        console.print(f"    {apis.product(product_id)['name']} ({orders} ×, last on {last_day})", **LINE)
     for slot, title in (("for_you", "for you"), ("discover", "discover")):
         shelf = apis.shelf(user_id, slot, 4)
         console.print(f"  [cyan]{title}[/] ({shelf['source']})")
         for item in shelf["items"]:
             why = _why(apis, item, bought)
-            console.print(f"    {apis.product(item['product_id'])['name']} [dim]· {why}[/]", highlight=False)
+            console.print(f"    {apis.product(item['product_id'])['name']} [dim]· {why}[/]", **LINE)
 
 
 def _why(apis: Apis, item: Mapping[str, Any], bought: dict[str, tuple[int, date]]) -> str:
@@ -116,7 +117,7 @@ def _why(apis: Apis, item: Mapping[str, Any], bought: dict[str, tuple[int, date]
 def _stranger(console: Console, apis: Apis) -> None:
     shelf = apis.shelf("nobody-we-know", "for_you", 3)
     names = ", ".join(apis.product(item["product_id"])["name"] for item in shelf["items"])
-    console.print(f"\n[bold]A stranger[/] gets the {shelf['source']} list: {names}", highlight=False)
+    console.print(f"\n[bold]A stranger[/] gets the {shelf['source']} list: {names}", **LINE)
 
 
 # --- prices ---------------------------------------------------------------------------------------------------------
@@ -137,6 +138,15 @@ def _prices(console: Console, apis: Apis, day: date) -> None:
             ", ".join(price["reasons"]) + held,
         )
     console.print(shown)
+
+
+def _prices_in_force(day: date) -> dict[str, int]:
+    from contracts.tables import PRICE_SIGNALS
+    from pipelines.lake import Lake
+
+    columns = ["product_id", "price_minor"]
+    rows = Lake(os.environ["LAKE_URI"]).arrow(PRICE_SIGNALS, days=(day, day + timedelta(days=1)), columns=columns)
+    return dict(zip(*(rows[name].to_pylist() for name in columns), strict=True))
 
 
 def _most_sold(day: date, k: int) -> list[str]:
@@ -167,10 +177,11 @@ def _money(minor: int | None, currency: str | None) -> str:
 
 
 def _quality(console: Console, metrics: Mapping[str, Any]) -> None:
-    title = "\nQuality: nDCG@10 on the four weeks that the models did not see"
-    shown = Table("", "next purchases", "discovery", title=title, title_justify="left", box=None)
-    tasks = (metrics["next"], metrics["discover"])
-    shown.add_row("Shelfwise", *(f"[bold]{task['ndcg10']:.4f}[/]" for task in tasks))
-    for peer in dict.fromkeys(name for task in tasks for name in task["peers"]):
-        shown.add_row(peer, *(f"{task['peers'][peer]:.4f}" if peer in task["peers"] else "–" for task in tasks))
+    console.print("\n[bold]Quality[/]: nDCG@10 on the four weeks that the models did not see", **LINE)
+    shown = Table("", "next purchases", "discovery", box=None)
+    tasks = ("next", "discover")
+    shown.add_row("Shelfwise", *(f"[bold]{metrics[task]['ndcg10']:.4f}[/]" for task in tasks))
+    peers = metrics["peers"]
+    for peer in dict.fromkeys(name for task in tasks for name in peers[task]):
+        shown.add_row(peer, *(f"{peers[task][peer]:.4f}" if peer in peers[task] else "–" for task in tasks))
     console.print(shown)

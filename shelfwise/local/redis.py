@@ -40,12 +40,12 @@ class EmbeddedRedis:
         """How to run it."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         listen(self.port, "redis", "REDIS_PORT").close()  # else whoever has the port would be taken for ours
-        save = "30 1" if self.durable else ""  # a snapshot 30 s after a change, and at an orderly end
+        save = ["30", "1"] if self.durable else [""]  # a snapshot 30 s after a change, and at an orderly end
         return Service(
             name="redis",
             command=[
                 *(REDIS_SERVER_PATH, "--port", str(self.port), "--bind", "127.0.0.1", "--tcp-backlog", "128"),
-                *("--dir", str(self.data_dir), "--save", save, "--appendonly", "no"),
+                *("--dir", str(self.data_dir), "--save", *save, "--appendonly", "no"),
                 *("--set-proc-title", "no"),  # the title would overwrite the environment that marks it as ours
             ],
             log=self.data_dir / "redis.log",

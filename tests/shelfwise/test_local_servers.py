@@ -143,3 +143,12 @@ def test_redis_is_really_flushed(redis_url):
 def test_redis_refuses_a_taken_port(stack_root, redis_server):
     with pytest.raises(StartError, match=str(redis_server.port)):
         EmbeddedRedis(stack_root / "redis-2", redis_server.port).__enter__()
+
+
+def test_redis_keeps_its_data_over_an_orderly_end(stack_root, free_port):
+    from redis import Redis
+
+    for expected in (None, b"kept"):
+        with EmbeddedRedis(stack_root / "redis-durable", free_port()) as server, Redis.from_url(server.url) as client:
+            assert client.get("key") == expected
+            client.set("key", "kept")

@@ -22,7 +22,11 @@ def airflow(shelfwise, free_port, tmp_path_factory, stack_root):
     shelfwise("load", "files", "--orders", str(orders), "--products", str(products))
     shelfwise("backfill")  # the days before: the clock only ever starts the latest night
     with EmbeddedAirflow(stack_root / "airflow", free_port(), env=shelfwise.env) as airflow:
-        for dag in reversed(CHAIN):
+        known_by = time.monotonic() + 60
+        while {dag["dag_id"] for dag in ask(airflow, "/dags")["dags"]} != set(CHAIN):
+            assert time.monotonic() < known_by, ask(airflow, "/importErrors")
+            time.sleep(0.5)
+        for dag in reversed(CHAIN):  # the clock's last: nobody may miss what it starts
             airflow.command("dags", "unpause", dag)
         yield airflow
 

@@ -56,7 +56,7 @@ def backfill(
     settings: Settings | None = None,
     on_step: OnStep | None = None,
 ) -> dict[str, StepState]:
-    """Bring the days first to last (both included) into the lake, months at a time, and check them.
+    """Bring the days first to last (both included) into the lake, a quarter at a time, and check them.
 
     Without bounds: all that the shop has. The next `run_day` builds the features that are missing.
     """
@@ -65,17 +65,18 @@ def backfill(
     settings = settings or Settings()
     first, last = _bounds(first, last, Shop.of(settings))
     done: dict[str, StepState] = {}
-    for begin, end in months(first, last + timedelta(days=1)):
+    for begin, end in quarters(first, last + timedelta(days=1)):
         for name, step in (("ingest", ingest.run_range), ("check", check.run_range)):
-            label = f"{name} {begin:%Y-%m}"
+            label = f"{name} from {begin}"
             done[label] = measured(label, partial(step, begin, end, settings), on_step)
     return done
 
 
-def months(first: date, until: date) -> Iterator[tuple[date, date]]:
-    """[first, until) cut at the first days of months: what one backfill commit holds."""
+def quarters(first: date, until: date) -> Iterator[tuple[date, date]]:
+    """[first, until) cut at the first days of quarters: what one backfill commit holds."""
     while first < until:
-        following = date(first.year + first.month // 12, first.month % 12 + 1, 1)
+        month = first.month + 3 - (first.month - 1) % 3
+        following = date(first.year + month // 13, (month - 1) % 12 + 1, 1)
         yield first, min(following, until)
         first = following
 

@@ -126,7 +126,7 @@ def _load() -> dict[str, object]:
 
 def _month(console: Console, state: Any) -> None:
     if state.state == "done":
-        console.print(f"    {state.step:<16} {state.seconds:6.1f} s", style="dim")
+        console.print(f"    {state.step:<24} {state.seconds:6.1f} s", style="dim")
 
 
 def _learn(journal: Journal) -> None:

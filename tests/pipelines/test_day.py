@@ -6,7 +6,7 @@ import pytest
 
 from contracts.tables import ORDERS, RAW
 from pipelines import day as chain
-from pipelines.day import STEPS, NothingToDo, backfill, months, run_day, run_step
+from pipelines.day import STEPS, NothingToDo, backfill, quarters, run_day, run_step
 from pipelines.lake import Lake
 
 DAY = date(2017, 1, 2)
@@ -62,19 +62,19 @@ def test_seconds_and_memory_are_those_of_the_step(ran, monkeypatch):
     assert after.peak_rss_mb < state.peak_rss_mb - 200
 
 
-def test_months_cover_a_range_once():
-    assert list(months(date(2016, 12, 26), date(2017, 2, 3))) == [
-        (date(2016, 12, 26), date(2017, 1, 1)),
-        (date(2017, 1, 1), date(2017, 2, 1)),
-        (date(2017, 2, 1), date(2017, 2, 3)),
+def test_quarters_cover_a_range_once():
+    assert list(quarters(date(2016, 11, 26), date(2017, 4, 3))) == [
+        (date(2016, 11, 26), date(2017, 1, 1)),
+        (date(2017, 1, 1), date(2017, 4, 1)),
+        (date(2017, 4, 1), date(2017, 4, 3)),
     ]
-    assert list(months(DAY, DAY)) == []
+    assert list(quarters(DAY, DAY)) == []
 
 
 def test_a_backfill_without_bounds_brings_all_that_the_shop_has(small_shop, lake_uri, spark):
     told = []
     done = backfill(settings=small_shop.settings(lake_uri), on_step=told.append)
-    assert list(done) == ["ingest 2017-01", "check 2017-01"]
+    assert list(done) == ["ingest from 2017-01-01", "check from 2017-01-01"]
     assert [state.state for state in told] == ["running", "done"] * 2
     lake = Lake(lake_uri)
     assert lake.days(ORDERS) == {DAY - timedelta(days=1), DAY}

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # From the lake to a question answered
 #
-# A percent-format notebook: Jupyter and editors open it cell by cell, and `python notebooks/01_from_the_lake.py` runs it whole.
+# A percent-format notebook: Jupyter and editors open it cell by cell, `python notebooks/01_from_the_lake.py` runs it
+# whole.
 # It needs a lake with features (`make demo`, or `shelfwise backfill` and `shelfwise run day`).
 
 # %%
@@ -27,7 +28,9 @@ print(f"the lake at {lake.uri}, as known at the end of {day}")
 # %%
 interactions = lake.arrow(INTERACTIONS, columns=["user_id", "product_id", "day"])
 duckdb.sql("""
-    with visits as (select *, row_number() over (partition by user_id, product_id order by day) as visit from interactions)
+    with visits as (
+        select day, row_number() over (partition by user_id, product_id order by day) as visit from interactions
+    )
     select date_trunc('month', day) as month, count(*) as purchases, round(avg((visit > 1)::int), 3) as share_repeats
     from visits group by month order by month
 """).show()

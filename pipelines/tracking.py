@@ -16,7 +16,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read while mlflow i
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # git need not be there
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # standard output is for reports
-logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -24,6 +23,8 @@ from mlflow.entities import Metric, Param
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 CHAMPION, PREVIOUS = "champion", "previous"
 EXPERIMENT = "shelfwise"

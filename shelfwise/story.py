@@ -124,20 +124,14 @@ def _stranger(console: Console, apis: Apis) -> None:
 
 
 def _prices(console: Console, apis: Apis, day: date) -> None:
-    shown = Table(
-        "product", "regular", "now", "Shelfwise", "why", title="\nFive prices", title_justify="left", box=None
-    )
+    console.print("\n[bold]Five prices[/]: regular, in force → Shelfwise's, and why", **LINE)
+    in_force = _prices_in_force(day)
     for price in _five_prices(apis.prices(_most_sold(day, 200))):
-        product = apis.product(price["product_id"])
-        held = f" (held by {price['binding']})" if price["binding"] else ""
-        shown.add_row(
-            product["name"],
-            _money(price["list_price_minor"], price["currency"]),
-            _money(product["price_minor"], product["currency"]),
-            _money(price["price_minor"], price["currency"]),
-            ", ".join(price["reasons"]) + held,
-        )
-    console.print(shown)
+        before = _money(in_force[price["product_id"]], price["currency"])
+        regular, after = (_money(price[name], price["currency"]) for name in ("list_price_minor", "price_minor"))
+        why = ", ".join(price["reasons"]) + (f", bounded by {price['binding']}" if price["binding"] else "")
+        name = apis.product(price["product_id"])["name"]
+        console.print(f"    {name}: {regular}, {before} → [bold]{after}[/] [dim]· {why}[/]", **LINE)
 
 
 def _prices_in_force(day: date) -> dict[str, int]:

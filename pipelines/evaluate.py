@@ -34,13 +34,14 @@ def run(day: date, settings: Settings | None = None) -> dict[str, object]:
     tracking.measured(version, _flat(tallies))
     losses = lost(tallies)
     if losses:
+        serves = False
         tracking.refuse(version, day=day, reason="; ".join(losses))
     else:
         reason = "holds its own on the held-out weeks" if tallies else "not judged: too little history"
-        tracking.promote(version, day=day, reason=reason)
+        serves = tracking.promote(version, day=day, reason=reason)
         report["reason"] = reason
     champion = tracking.version(NAME, CHAMPION)
-    report |= {"promoted": not losses, "lost": losses, "champion": champion.number if champion else None}
+    report |= {"promoted": serves, "lost": losses, "champion": champion.number if champion else None}
     Lake(settings.lake_uri).report(f"evaluate/{day}.json", report)
     return report
 

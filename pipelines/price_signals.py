@@ -29,26 +29,26 @@ def build(day: date, settings: Settings | None = None) -> dict[str, object]:
     params = conf.load(MODEL, EffectParams)
     as_of = day + timedelta(days=1)
     weeks = lake.frame(spark, PRICE_WEEKS, days=(day, as_of))
-    effects, version = champion_effects(Tracking(settings.mlflow_tracking_uri), lake, params)
+    effects, model = champion_effects(Tracking(settings.mlflow_tracking_uri), lake, params)
     built = price_signals(
         lake.frame(spark, PRODUCTS, days=(day, as_of)),
         lake.frame(spark, CATALOG, days=(date.min, as_of)),
         weeks.where(F.col("week_start") > F.lit(as_of - timedelta(weeks=params.recent_weeks + 1))),
         spread(spark, effects),
     )
-    written = lake.overwrite(PRICE_SIGNALS, built, [day], step="price_signals", source={MODEL: version})
+    written = lake.overwrite(PRICE_SIGNALS, built, [day], step="publish", source={"model": model})
     rows = sum(part.rows for part in lake.parts(PRICE_SIGNALS, days=(day, as_of)))
-    return {"rows": rows, "version": written, MODEL: version}
+    return {"rows": rows, "version": written, "model": model}
 
 
 def champion_effects(tracking: Tracking, lake: Lake, params: EffectParams) -> tuple[pa.Table, str]:
-    """The champion's effects and its version; the prior, which moves no price, as long as there is no champion."""
+    """The champion's effects and its name; the prior, which moves no price, as long as there is no champion."""
     champion = tracking.version(MODEL, CHAMPION)
     if champion is None:
         nothing = read_weeks(lake.arrow(PRICE_WEEKS, days=(date.min, date.min)))
-        return effects_table(elasticity.fit(nothing, params)), "prior"
+        return effects_table(elasticity.fit(nothing, params)), f"{MODEL}/prior"
     with tracking.folder(champion) as folder:
-        return pq.read_table(folder / EFFECTS), champion.number
+        return pq.read_table(folder / EFFECTS), f"{MODEL}/{champion.number}"
 
 
 def spread(spark: SparkSession, effects: pa.Table) -> dict[str, DataFrame]:

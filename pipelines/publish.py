@@ -7,7 +7,7 @@ import hashlib
 import json
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -19,12 +19,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import conf, keys
-from contracts.tables import MARTS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, USER_LISTS, Table
+from contracts.tables import MARTS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, USER_LISTS
 from models.pricing import Guardrails
 from pipelines import generation as encoding
 from pipelines import lists, price_signals
 from pipelines.generation import Client, Draft, PublishError, Written, connect
-from pipelines.lake import Lake, MissingTable
+from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.spark import session
 
@@ -39,14 +39,18 @@ class NothingToRollBack(PublishError):
 
 
 def run(day: date, settings: Settings | None = None) -> dict[str, object]:
-    """Publish what was known at the end of `day`; the generation that is live afterwards and what it holds.
+    """Let the champions say what was known at the end of `day`, and publish that; what is live afterwards."""
+    settings = settings or Settings()
+    models = [str(mart.build(day, settings)["model"]) for mart in (lists, price_signals)]
+    return send(day, settings, models)
+
+
+def send(day: date, settings: Settings, models: Sequence[str]) -> dict[str, object]:
+    """Publish the day's marts as they are, made by these versions of models; what is live afterwards.
 
     The generation's id is the day and a digest of its content: publishing the same content again changes nothing.
     """
-    settings = settings or Settings()
-    lake = Lake(settings.lake_uri)
-    build_marts(day, settings, lake)
-    inputs = read_inputs(session(settings), lake, day)
+    inputs = read_inputs(session(settings), Lake(settings.lake_uri), day, models)
     generation = f"{day:%Y%m%d}-{inputs.digest}"
     client = connect(settings.redis_url)
     with lease(client) as token:
@@ -98,24 +102,7 @@ class Inputs:
     meta: Mapping[str, Any]
 
 
-def build_marts(day: date, settings: Settings, lake: Lake) -> None:
-    """Make the day's marts where they are absent, or older than the day's features."""
-    features = _written(lake, PRODUCTS, day)
-    if any(_written(lake, table, day) < max(features, 1) for table in (USER_LISTS, NEIGHBOURS, POPULAR)):
-        lists.build(day, settings)
-    if _written(lake, PRICE_SIGNALS, day) < max(features, 1):
-        price_signals.build(day, settings)
-
-
-def _written(lake: Lake, table: Table, day: date) -> int:
-    """When the table's day was last replaced, 0 when it has no rows."""
-    try:
-        return lake.written(table).get(day, 0)
-    except MissingTable:
-        return 0
-
-
-def read_inputs(spark: SparkSession, lake: Lake, day: date) -> Inputs:
+def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str]) -> Inputs:
     """The marts of the day as committed now, counted and digested without moving them."""
     only = (day, day + timedelta(days=1))
     frames = {table.name: lake.frame(spark, table, days=only).drop("day") for table in (*MARTS, PRODUCTS)}
@@ -133,6 +120,7 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date) -> Inputs:
         "scopes": scopes,
         "guardrails": guardrails,
         "policy": f"guardrails-{conf.digest('pricing')}",
+        "models": list(models),
         "lake_versions": {table.path: lake.version(table) for table in (*MARTS, PRODUCTS)},
     }
     said = json.dumps([keys.FORMAT, guardrails, content], sort_keys=True)
@@ -297,5 +285,5 @@ def _kept(client: Client) -> list[str]:
 
 def _report(client: Client, generation: str, *, unchanged: bool) -> dict[str, object]:
     meta = json.loads(client.get(keys.meta_key(generation)))
-    names = ("as_of", "items", "written", "bytes_per_user", "lake_versions")
+    names = ("as_of", "items", "written", "bytes_per_user", "models", "lake_versions")
     return {"generation": generation, "unchanged": unchanged, **{name: meta.get(name) for name in names}}

@@ -116,18 +116,24 @@ class Tracking:
             raise NoModel(f"no version of {name} was trained for {day}: run step `train` first")
         return _version(max(of_day, key=lambda version: int(version.version)))
 
-    def promote(self, version: Version, *, day: date, reason: str) -> Version | None:
-        """Let the version serve; the one that it replaces. Both keep what happened to them as tags."""
+    def promote(self, version: Version, *, day: date, reason: str) -> bool:
+        """Let the version serve, unless the champion knows later days; whether it serves.
+
+        Both keep what happened to them as tags, and `previous` names the version that was replaced.
+        """
         client = self._client()
         before = self.version(version.name, CHAMPION)
         if before is not None and before.number == version.number:
-            return self.version(version.name, PREVIOUS)
+            return True
+        if before is not None and before.tags.get("day", "") > day.isoformat():
+            self.refuse(version, day=day, reason=f"champion {before.number} knows days up to {before.tags['day']}")
+            return False
         if before is not None:
             client.set_registered_model_alias(version.name, PREVIOUS, before.number)
             client.set_model_version_tag(version.name, before.number, "replaced", f"{day} by {version.number}")
         client.set_registered_model_alias(version.name, CHAMPION, version.number)
         client.set_model_version_tag(version.name, version.number, "promoted", f"{day}: {reason}")
-        return before
+        return True
 
     def measured(self, version: Version, values: Mapping[str, float]) -> None:
         """Add figures to the run that made the version."""

@@ -42,11 +42,10 @@ def fit(day: date, settings: Settings | None = None) -> dict[str, object]:
             run.model(Path(scratch))
         version = tracking.register(MODEL, run, tags={"day": day.isoformat()})
     fault = refusal(measured, params)
-    if fault is None:
-        tracking.promote(version, day=day, reason="holds on the held-out weeks")
-    else:
+    serves = fault is None and tracking.promote(version, day=day, reason="holds on the held-out weeks")
+    if fault is not None:
         tracking.refuse(version, day=day, reason=fault)
-    return {"model": MODEL, "version": version.number, "champion": fault is None, "refused": fault, **measured}
+    return {"model": MODEL, "version": version.number, "champion": serves, "refused": fault, **measured}
 
 
 def read_weeks(table: pa.Table) -> Weeks:

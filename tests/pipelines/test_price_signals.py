@@ -130,12 +130,12 @@ def test_the_day_is_built_from_the_lake_with_the_champion_and_again_with_the_sam
     lake.overwrite(CATALOG, known, [date(2017, 1, 1)], step="test", source={})
     put(settings, synthetic(seed=1, products=24))
 
-    assert price_signals.build(DAY, settings)["price_effects"] == "prior"  # nothing trained yet
+    assert price_signals.build(DAY, settings)["model"] == "price_effects/prior"  # nothing trained yet
     assert lake.arrow(PRICE_SIGNALS)["identified_by"].to_pylist() == ["prior", "prior"]
 
     trained = train_prices.fit(DAY, settings)
     report = price_signals.build(DAY, settings)
-    assert (report["rows"], report["price_effects"]) == (2, trained["version"])
+    assert (report["rows"], report["model"]) == (2, f"price_effects/{trained['version']}")
     built = lake.arrow(PRICE_SIGNALS)
     rows = {row["product_id"]: row for row in built.to_pylist()}
     assert (rows["p000"]["identified_by"], rows["new"]["identified_by"]) == ("events", "prior")

@@ -19,6 +19,7 @@ from pipelines.schemas import arrow_schema
 from pipelines.settings import Settings
 
 DAY = date(2026, 3, 1)
+MODELS = ["recommender/1", "price_effects/1"]
 USERS, ITEMS = 30, 40
 
 
@@ -127,7 +128,7 @@ def text_of(client, generation, index):
 
 
 def test_what_redis_holds_is_what_the_marts_say_and_the_same_again_changes_nothing(settings, client):
-    report = publish.run(DAY, settings)
+    report = publish.send(DAY, settings, MODELS)
     generation = report["generation"]
     assert client.get(keys.LIVE).decode() == generation
     assert generation.startswith("20260301-")
@@ -155,7 +156,7 @@ def test_what_redis_holds_is_what_the_marts_say_and_the_same_again_changes_nothi
     assert 0 < report["bytes_per_user"] < 500
 
     before = {key: client.dump(key) for key in client.scan_iter()}
-    again = publish.run(DAY, settings)
+    again = publish.send(DAY, settings, MODELS)
     assert (again["generation"], again["unchanged"]) == (generation, True)
     assert {key: client.dump(key) for key in client.scan_iter()} == before
 
@@ -190,14 +191,14 @@ def test_a_publish_that_dies_half_way_leaves_the_live_one_and_the_next_cleans_up
         dying.setattr(publish, "verify", lambda *_: (_ for _ in ()).throw(SystemExit("killed")))
         dying.setattr(publish, "discard_partial", lambda _: None)  # a killed process tidies nothing
         with pytest.raises(SystemExit):
-            publish.run(DAY, settings)
+            publish.send(DAY, settings, MODELS)
     [half] = [member.decode() for member in client.smembers(keys.PARTIAL)]
     assert keys_of(client, half)
     assert client.get(keys.LIVE).decode() == live
     assert {key: client.dump(key) for key in keys_of(client, live)} == whole
 
     fill(lake, {USER_LISTS: user_lists(rank=2.0)})
-    publish.run(DAY, settings)
+    publish.send(DAY, settings, MODELS)
     assert not keys_of(client, half)
     assert not client.exists(keys.PARTIAL)
 
@@ -212,7 +213,7 @@ def test_a_corrupted_key_is_found_before_the_flip(settings, client, monkeypatch)
 
     monkeypatch.setattr(publish, "verify", corrupt_first)
     with pytest.raises(PublishError, match="something else than was written"):
-        publish.run(DAY, settings)
+        publish.send(DAY, settings, MODELS)
     assert client.get(keys.LIVE) is None
     assert not client.exists(keys.PARTIAL)
 
@@ -221,7 +222,7 @@ def test_lost_rows_are_found_before_the_flip(settings, monkeypatch):
     write = encoding.write
     monkeypatch.setattr(encoding, "write", lambda frame, encode, draft: write(frame.limit(50), encode, draft))
     with pytest.raises(PublishError, match="rows written and expected differ"):
-        publish.run(DAY, settings)
+        publish.send(DAY, settings, MODELS)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_lost_rows_are_found_before_the_flip(settings, monkeypatch):
 def test_marts_that_make_no_sense_are_refused(settings, client, lake, table, change, said):
     fill(lake, {table: [row | change for row in tables()[table][:1]]})
     with pytest.raises(Exception, match=said):
-        publish.run(DAY, settings)
+        publish.send(DAY, settings, MODELS)
     assert client.get(keys.LIVE) is None
 
 
@@ -258,12 +259,15 @@ def test_who_lost_the_lease_does_not_flip(redis_url):
     assert client.get(keys.LEASE) == b"somebody else"
 
 
-def test_marts_are_built_when_absent_or_older_than_the_features(lake, monkeypatch):
-    settings, built = settings_for(lake.uri, "redis://127.0.0.1:1/0"), []
-    monkeypatch.setattr(lists, "build", lambda day, _: built.append("lists"))
-    monkeypatch.setattr(price_signals, "build", lambda day, _: built.append("prices"))
-    publish.build_marts(DAY, settings, lake)
-    assert built == []
-    fill(lake, {PRODUCTS: tables()[PRODUCTS]})
-    publish.build_marts(DAY, settings, lake)
-    assert built == ["lists", "prices"]
+def test_each_publish_asks_the_champions_anew(settings, client, lake, monkeypatch):
+    before = publish.send(DAY, settings, MODELS)["generation"]
+
+    def promoted(day, _):
+        fill(lake, {USER_LISTS: user_lists(rank=2.0)})
+        return {"model": "recommender/2"}
+
+    monkeypatch.setattr(lists, "build", promoted)
+    monkeypatch.setattr(price_signals, "build", lambda day, _: {"model": "price_effects/1"})
+    report = publish.run(DAY, settings)
+    assert report["models"] == ["recommender/2", "price_effects/1"]
+    assert report["generation"] == client.get(keys.LIVE).decode() != before

@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -12,18 +12,18 @@ def tracking(tmp_path):
     return Tracking(f"sqlite:///{tmp_path}/mlflow.db")
 
 
-def trained(tracking, folder, text="weights"):
+def trained(tracking, folder, text="weights", day=DAY):
     folder.mkdir(exist_ok=True)
     (folder / "model.txt").write_text(text)
-    with tracking.run("train", day=DAY, tables={"features/products": 3}) as run:
+    with tracking.run("train", day=day, tables={"features/products": 3}) as run:
         run.model(folder)
-        return tracking.register("recommender", run, tags={"day": DAY.isoformat()})
+        return tracking.register("recommender", run, tags={"day": day.isoformat()})
 
 
 def test_promotion_moves_both_aliases_and_leaves_a_trace(tracking, tmp_path):
     first, second = (trained(tracking, tmp_path / "model", text) for text in ("first", "second"))
-    assert tracking.promote(first, day=DAY, reason="good") is None
-    assert tracking.promote(second, day=DAY, reason="better").number == first.number
+    assert tracking.promote(first, day=DAY, reason="good")
+    assert tracking.promote(second, day=DAY, reason="better")
     assert tracking.version("recommender", CHAMPION).number == second.number
     assert tracking.version("recommender", PREVIOUS).number == first.number
     assert tracking.version("recommender", CHAMPION).tags["promoted"] == "2017-01-01: better"
@@ -38,6 +38,16 @@ def test_promoting_the_champion_again_keeps_the_previous_one(tracking, tmp_path)
     for version in (first, second, second):
         tracking.promote(version, day=DAY, reason="good")
     assert tracking.version("recommender", PREVIOUS).number == first.number
+
+
+def test_a_day_trained_again_later_does_not_replace_what_knows_more(tracking, tmp_path):
+    newer = trained(tracking, tmp_path / "model")
+    tracking.promote(newer, day=DAY, reason="good")
+    earlier = DAY - timedelta(days=1)
+    older = trained(tracking, tmp_path / "model", day=earlier)
+    assert not tracking.promote(older, day=earlier, reason="good")
+    assert tracking.version("recommender", CHAMPION).number == newer.number
+    assert "knows days up to 2017-01-01" in tracking.newest("recommender", day=earlier).tags["refused"]
 
 
 def test_the_newest_version_of_a_day_is_found_and_its_absence_told(tracking, tmp_path):

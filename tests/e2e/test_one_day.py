@@ -1,6 +1,10 @@
 """One day of a slice of the real data, from the loader to answers over HTTP, by the commands that a user types."""
 
+import os
+import subprocess
+import sys
 from datetime import date, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -81,3 +85,11 @@ def test_running_the_day_again_gives_the_same_generation(shelfwise, published, l
     before = shelfwise.ask("/popular")["generation"]
     shelfwise("run", "publish", "--day", str(DAY))
     assert shelfwise.ask("/popular")["generation"] == before
+
+
+@pytest.mark.parametrize("notebook", sorted(Path("notebooks").glob("*.py")), ids=lambda path: path.stem)
+def test_notebooks_run_from_top_to_bottom(shelfwise, published, notebook):
+    env = {**os.environ, **shelfwise.env, "PYTHONPATH": "."}
+    done = subprocess.run([sys.executable, notebook], env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert str(DAY) in done.stdout

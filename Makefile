@@ -21,7 +21,7 @@ demo: $(READY)  ## the whole story on a year of real purchases: stack, load, tra
 	@$(PYTHON) -m shelfwise demo
 
 test: $(READY)  ## every test, with real PostgreSQL, Redis and Spark
-	@$(PYTHON) -m pytest -n 2 --dist loadfile
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## style, types and import rules
 	@$(PYTHON) -m ruff check .

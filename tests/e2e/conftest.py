@@ -15,7 +15,7 @@ import pytest
 from shelfwise.local.stack import Stack
 from shelfwise.settings import StackSettings
 
-COMMAND_S = 280
+COMMAND_S = 800
 
 
 @dataclass(frozen=True)

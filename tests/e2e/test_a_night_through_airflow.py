@@ -12,7 +12,7 @@ from shelfwise.local.airflow import EmbeddedAirflow
 from tests.e2e import own_shop
 
 CHAIN = ("nightly_ingest", "nightly_features", "nightly_training", "nightly_publishing")
-NIGHT_S = 280
+NIGHT_S = 700
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def airflow(shelfwise, free_port, tmp_path_factory, stack_root):
     shelfwise("load", "files", "--orders", str(orders), "--products", str(products))
     shelfwise("backfill")  # the days before: the clock only ever starts the latest night
     with EmbeddedAirflow(stack_root / "airflow", free_port(), env=shelfwise.env) as airflow:
-        known_by = time.monotonic() + 60
+        known_by = time.monotonic() + 180
         while {dag["dag_id"] for dag in ask(airflow, "/dags")["dags"]} != set(CHAIN):
             assert time.monotonic() < known_by, ask(airflow, "/importErrors")
             time.sleep(0.5)
@@ -43,7 +43,6 @@ def runs(airflow):
     return {run["dag_id"]: run for run in ask(airflow, "/dags/~/dagRuns")["dag_runs"]}
 
 
-@pytest.mark.timeout(NIGHT_S + 200)
 def test_a_night_ends_in_a_live_generation(airflow, shelfwise):
     deadline = time.monotonic() + NIGHT_S
     while (last := runs(airflow).get("nightly_publishing")) is None or last["state"] not in ("success", "failed"):
@@ -56,7 +55,7 @@ def test_a_night_ends_in_a_live_generation(airflow, shelfwise):
     assert {dag: run["state"] for dag, run in night.items()} == dict.fromkeys(CHAIN, "success")
     [key] = {run["partition_key"] for run in night.values()}
     assert datetime.now(UTC).date() - date.fromisoformat(key) in (timedelta(days=1), timedelta(days=2))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while (generation := shelfwise.ask("/popular")["generation"]) is None and time.monotonic() < deadline:
         time.sleep(0.2)
     assert generation.startswith(key.replace("-", ""))

@@ -1,0 +1,110 @@
+"""Shallow autoencoder: each product predicted from all others by one exact regression.
+
+Steck, "Embarrassingly Shallow Autoencoders for Sparse Data" (WWW 2019): B = I - P / diag(P) with P = (X'X + reg)^-1,
+the scores of a row x are xB. P has a row and a column for each product; by the identity of Woodbury,
+P = (I - X' K^-1 X) / reg with K = XX' + reg, it is known from a matrix with a row and a column for each shopper. So the
+cost is that of shoppers cubed, whatever the catalogue, and beyond `anchors` shoppers a sample of them stands for all.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_matrix
+
+from models.als import typical_row
+from models.shoppers import Scores
+
+BLOCK = 1024  # products whose columns of K^-1 X are held at once: 80 MB with 10,000 anchors
+
+
+@dataclass(frozen=True, slots=True)
+class EaseParams:
+    """conf/models.toml [ease]."""
+
+    reg: float
+    """Regularisation for each rating of a typical row (models.als.typical_row). Small repeats, large discovers."""
+    anchors: int
+    """Most shoppers that are learned from; their number cubed is the time, squared the memory."""
+
+
+@dataclass(frozen=True)
+class Ease:
+    """Anchor shoppers and the inverse that gives every product's regression; any shopper's row can be scored."""
+
+    anchors: csr_matrix  # (anchors, items) log(1 + orders)
+    inverse: Scores  # (anchors, anchors) K^-1
+    spread: Scores  # (items,) reg * diag(P): 1 for a product that says nothing, towards 0 for one known from others
+    reg: float
+
+    def scores(self, orders: csr_matrix) -> Scores:
+        """xB of shoppers with these orders, who need not be among the anchors; 0 where nothing is known. (users, items)
+
+        xB = x - xP / diag(P) with xP = (x - (xX') K^-1 X) / reg; reg cancels.
+        """
+        told = _told(orders)
+        alike = (told @ self.anchors.T).toarray() @ self.inverse  # (users, anchors)
+        explained = np.ascontiguousarray((self._by_item @ alike.T).T)  # (users, items)
+        made = (explained - told.toarray()) / self.spread
+        rows, columns = told.nonzero()
+        made[rows, columns] += told.data
+        return np.asarray(made, dtype=np.float32)
+
+    @cached_property
+    def _by_item(self) -> csr_matrix:
+        return self.anchors.T.tocsr()
+
+    def save(self, path: Path) -> None:
+        """One .npz file, complete or absent."""
+        partial = path.with_name(f"{path.name}.partial.npz")
+        told = self.anchors
+        np.savez(
+            partial,
+            allow_pickle=False,
+            cells=told.data,
+            columns=told.indices,
+            starts=told.indptr,
+            inverse=self.inverse,
+            spread=self.spread,
+            reg=self.reg,
+        )
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        with np.load(path) as stored:
+            shape = (len(stored["inverse"]), len(stored["spread"]))
+            anchors = csr_matrix((stored["cells"], stored["columns"], stored["starts"]), shape=shape)
+            return cls(anchors, stored["inverse"], stored["spread"], float(stored["reg"]))
+
+
+def fit(orders: csr_matrix, params: EaseParams, *, seed: int) -> Ease:
+    """The regression of every product on all others, from orders (users, items)."""
+    known = np.flatnonzero(np.diff(orders.indptr))
+    if len(known) > params.anchors:
+        known = np.sort(np.random.default_rng(seed).choice(known, params.anchors, replace=False))
+    anchors = _told(orders[known])
+    reg = params.reg * typical_row(len(known), len(np.unique(anchors.indices)), anchors.nnz)
+    system = (anchors @ anchors.T).toarray().astype(np.float64)
+    system[np.diag_indices_from(system)] += reg
+    inverse = cho_solve(cho_factor(system, lower=True, overwrite_a=True), np.eye(len(system)), overwrite_b=True)
+    single = inverse.astype(np.float32)
+    return Ease(anchors, single, (1 - _leverage(anchors, single)).astype(np.float32), reg)
+
+
+def _leverage(anchors: csr_matrix, inverse: Scores) -> NDArray[np.float64]:
+    """x_j' K^-1 x_j of each product's column x_j, 0 to 1. (items,)"""
+    columns = anchors.T.tocsr()
+    made = np.zeros(columns.shape[0])
+    for start in range(0, len(made), BLOCK):
+        block = columns[start : start + BLOCK]
+        made[start : start + BLOCK] = np.asarray(block.multiply(block @ inverse).sum(axis=1)).ravel()
+    return made
+
+
+def _told(orders: csr_matrix) -> csr_matrix:
+    return csr_matrix((np.log1p(orders.data), orders.indices, orders.indptr), shape=orders.shape, dtype=np.float32)

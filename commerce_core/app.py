@@ -1,7 +1,6 @@
 """The commerce core as a web application: `uvicorn --factory commerce_core.app:app`."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ import commerce_core.events.routes
 import commerce_core.export.routes
 import commerce_core.health
 import commerce_core.orders.routes
+from commerce_core import logs
 from commerce_core.db import create_engine
 from commerce_core.errors import map_errors
 from commerce_core.events.service import ensure_partitions
@@ -79,14 +79,5 @@ def create_app(settings: Settings) -> FastAPI:
 
 def app() -> FastAPI:
     """The application of this process: settings from the environment, one JSON line per log event on stdout."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )
+    logs.configure()
     return create_app(Settings())

@@ -6,6 +6,7 @@ import commerce_core.catalog.models
 import commerce_core.events.models
 import commerce_core.loads.models
 import commerce_core.orders.models
+import commerce_core.outbox.models
 import commerce_core.promotions.models
 import commerce_core.users.models  # noqa: F401  importing a models module registers its tables
 from commerce_core.db import Table

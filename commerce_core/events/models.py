@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, text
+from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from commerce_core.db import Table
@@ -34,9 +34,13 @@ class Click(Table):
 
 
 class InboxEvent(Table):
-    """An event already taken in, whatever the day of its click: a second one with this id is a duplicate."""
+    """An event already taken in, whatever the day of its click: a second one with this id is a duplicate.
+
+    The relay forgets days older than `commerce_core.outbox.relay.INBOX_DAYS`.
+    """
 
     __tablename__ = "event_inbox"
+    __table_args__ = (Index("event_inbox_by_day", "day", postgresql_using="brin"),)
 
     event_id: Mapped[UUID] = mapped_column(primary_key=True)
     day: Mapped[date]

@@ -17,7 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 
 from models.als import typical_row
-from models.shoppers import Scores
+from models.shoppers import Numbers, Scores
 
 BLOCK = 1024  # products whose columns of K^-1 X are held at once: 80 MB with 10,000 anchors
 
@@ -84,16 +84,21 @@ class Ease:
 
 def fit(orders: csr_matrix, params: EaseParams, *, seed: int) -> Ease:
     """The regression of every product on all others, from orders (users, items)."""
-    known = np.flatnonzero(np.diff(orders.indptr))
-    if len(known) > params.anchors:
-        known = np.sort(np.random.default_rng(seed).choice(known, params.anchors, replace=False))
-    anchors = _told(orders[known])
-    reg = params.reg * typical_row(len(known), len(np.unique(anchors.indices)), anchors.nnz)
+    anchors = _told(orders[sample(orders, params.anchors, seed=seed)])
+    reg = params.reg * typical_row(anchors.shape[0], len(np.unique(anchors.indices)), anchors.nnz)
     system = (anchors @ anchors.T).toarray().astype(np.float64)
     system[np.diag_indices_from(system)] += reg
     inverse = cho_solve(cho_factor(system, lower=True, overwrite_a=True), np.eye(len(system)), overwrite_b=True)
     single = inverse.astype(np.float32)
     return Ease(anchors, single, (1 - _leverage(anchors, single)).astype(np.float32), reg)
+
+
+def sample(orders: csr_matrix, most: int, *, seed: int) -> Numbers:
+    """Rows of the shoppers who stand for all: those with orders, or as many of them as are affordable."""
+    known = np.flatnonzero(np.diff(orders.indptr))
+    if len(known) <= most:
+        return known
+    return np.sort(np.random.default_rng(seed).choice(known, most, replace=False))
 
 
 def _leverage(anchors: csr_matrix, inverse: Scores) -> NDArray[np.float64]:

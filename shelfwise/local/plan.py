@@ -14,7 +14,7 @@ from shelfwise.local.processes import Service
 from shelfwise.local.redis import EmbeddedRedis
 from shelfwise.settings import StackSettings
 
-NAMES = ("postgres", "redis", "mlflow", "core", "serving")
+NAMES = ("postgres", "redis", "mlflow", "core", "serving", "relay", "sessions")
 DATABASE = "shop"
 
 
@@ -58,6 +58,9 @@ def plan(settings: StackSettings, only: Collection[str] = NAMES) -> list[Planned
         metrics = {"PROMETHEUS_MULTIPROC_DIR": str(_empty(data / "run" / "metrics"))} if workers > 1 else {}
         services = _web("serving", "serving.app:app", settings.serving_port, env | metrics, workers=workers)
         planned += [Planned(service, tuple(stores & {"redis"})) for service in services]
+    for name, module in (("relay", "commerce_core.outbox"), ("sessions", "serving.sessions")):
+        if name in only:
+            planned.append(Planned(_follower(name, module, env), tuple(sorted(stores))))
     if "mlflow" in only:  # last and on its own: it takes as long to start as the others together
         others = tuple(member.service.name for member in planned)
         planned += [Planned(service, others, awaited=not others) for service in _mlflow(settings)]
@@ -82,6 +85,11 @@ def _web(name: str, app: str, port: int, env: dict[str, str], *options: str, wor
         )
         for number in range(1, workers + 1)
     ]
+
+
+def _follower(name: str, module: str, env: dict[str, str]) -> Service:
+    """A process that nobody asks anything: it waits by itself for what it reads, a missing schema included."""
+    return Service(name=name, command=[sys.executable, "-m", module], log=Path(), ready=lambda: True, env=env)
 
 
 def _mlflow(settings: StackSettings) -> list[Service]:

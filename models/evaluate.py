@@ -7,17 +7,16 @@ bought before. A product that nobody can rank yet (first sold in the window) sta
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from models.beyond_accuracy import DETAILS, SEGMENTS, Cells, Details, Figures, at
 from models.shoppers import Numbers
 
 K = 10
-METRICS = ("ndcg10", "recall10_capped", "recall10_plain", "hr10")
-Figures = NDArray[np.float64]
+METRICS = ("ndcg10", "recall10_capped", "recall10_plain", "hr10", "map10")
 DISCOUNT: Figures = 1 / np.log2(np.arange(2, K + 2))  # (K,) weight of each position
 
 
@@ -44,45 +43,65 @@ class Truth:
 def measure(items: Numbers, truth: Truth) -> Figures:
     """The metrics of each shopper's list, `items` (users, k) with -1 behind its end. (users, metrics)
 
-    nDCG@10 is binary with the ideal over min(10, relevant); capped recall divides by min(10, relevant), the plain one
-    by all relevant; a hit is one relevant product among ten. Shoppers with nothing relevant get no row.
+    nDCG@10 is binary with the ideal over min(10, relevant); capped recall and MAP divide by min(10, relevant), plain
+    recall by all relevant; a hit is one relevant product among ten. Shoppers with nothing relevant get no row.
     """
-    sizes = truth.sizes
-    judged = np.flatnonzero(sizes > 0)
+    judged = np.flatnonzero(truth.sizes > 0)
     first = items[judged, :K]
-    width = int(first.shape[-1])
-    if width == 0 or len(judged) == 0:
-        return np.zeros((len(judged), len(METRICS)))
-    flat = first.ravel()
-    found = np.asarray(truth.bought[np.repeat(judged, width), np.maximum(flat, 0)]).ravel()
-    hits = ((found > 0) & (flat >= 0)).reshape(len(judged), width)
-    reach = np.minimum(K, sizes[judged])
+    return _accuracy(_hits(first, truth.bought[judged]), truth.sizes[judged])
+
+
+def _hits(items: Numbers, bought: csr_matrix) -> Cells:
+    return at(bought, items) & (items >= 0)
+
+
+def _accuracy(hits: Cells, sizes: Numbers) -> Figures:
+    """METRICS of lists that hit where `hits` (users, k) says, for shoppers with `sizes` (users,) relevant products."""
+    width = hits.shape[1]
+    reach = np.minimum(K, sizes)
     ideal = np.cumsum(DISCOUNT, dtype=np.float64)[reach - 1]
-    gain = hits @ DISCOUNT[:width]
     count = hits.sum(axis=1)
-    return np.stack([gain / ideal, count / reach, count / sizes[judged], (count > 0).astype(float)], axis=1)
+    precision = hits.cumsum(axis=1) / np.arange(1, width + 1)  # (users, k) up to each position
+    found = (precision * hits).sum(axis=1)
+    figures = [hits @ DISCOUNT[:width] / ideal, count / reach, count / sizes, count > 0, found / reach]
+    return np.stack([np.asarray(figure, dtype=np.float64) for figure in figures], axis=1)
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Sums from which means, standard errors and paired differences follow, so that blocks of shoppers add up."""
+    """Sums from which means, standard errors and paired differences follow, so that blocks of shoppers add up.
+
+    Sums are by segment (one when no details were asked for) and metric (METRICS, then DETAILS if asked for). The last
+    column stands for a ranker that scores 1 wherever the metric can be judged: means are over those shoppers.
+    """
 
     names: tuple[str, ...]
     shoppers: int
-    total: Figures  # (names x metrics,)
-    cross: Figures  # (names x metrics, names x metrics) sums of products
-    shown: NDArray[np.bool_]  # (names, items) in somebody's first ten
+    total: Figures  # (segments, metrics, names + 1)
+    cross: Figures  # (segments, metrics, names + 1, names + 1) sums of products
+    shown: Numbers  # (names, items) shoppers in whose first ten the product is
 
     @classmethod
-    def of(cls, lists: Mapping[str, Numbers], truth: Truth) -> Self:
+    def of(cls, lists: Mapping[str, Numbers], truth: Truth, details: Details | None = None) -> Self:
         """One block's tally of the lists that several rankers gave to the same shoppers."""
-        figures = np.concatenate([measure(items, truth) for items in lists.values()], axis=1)
-        shown = np.zeros((len(lists), truth.bought.shape[1]), dtype=bool)
-        judged = truth.sizes > 0
-        for row, items in enumerate(lists.values()):
-            first = items[judged, :K]
-            shown[row, first[first >= 0]] = True
-        return cls(tuple(lists), len(figures), figures.sum(axis=0), figures.T @ figures, shown)
+        rows = np.flatnonzero(truth.sizes > 0)
+        bought, sizes = truth.bought[rows], truth.sizes[rows]
+        about = details.rows(rows) if details else None
+        segments = about.segments() if about else np.zeros(len(rows), dtype=np.int64)
+        judged = np.ones((len(rows), len(METRICS)))
+        if about:
+            judged = np.concatenate([judged, about.judged(bought, sizes)], axis=1)
+        first = [items[rows, :K] for items in lists.values()]
+        figures = np.stack([*(_figures(items, bought, sizes, about) for items in first), judged], axis=2)
+        shown = [np.bincount(items[items >= 0], minlength=bought.shape[1]) for items in first]
+        parts = [figures[segments == segment] for segment in range(len(SEGMENTS) if about else 1)]
+        return cls(
+            tuple(lists),
+            len(rows),
+            np.stack([part.sum(axis=0) for part in parts]),
+            np.stack([np.einsum("umi,umj->mij", part, part) for part in parts]),
+            np.array(shown, dtype=np.int64),
+        )
 
     def __add__(self, other: Self) -> Self:
         assert self.names == other.names, "tallies of different rankers"
@@ -91,49 +110,129 @@ class Tally:
             self.shoppers + other.shoppers,
             self.total + other.total,
             self.cross + other.cross,
-            self.shown | other.shown,
+            self.shown + other.shown,
         )
 
-    def mean(self, name: str, metric: str = "ndcg10") -> float:
-        return float(self.total[self._at(name, metric)]) / max(1, self.shoppers)
+    def mean(self, name: str, metric: str = "ndcg10", segment: str | None = None) -> float:
+        """Over the shoppers for whom the metric can be judged; 0 where there are none."""
+        sums = self._sums(metric, segment)[0]
+        return float(sums[self.names.index(name)] / max(1, sums[-1]))
 
-    def error(self, name: str, metric: str = "ndcg10") -> float:
+    def error(self, name: str, metric: str = "ndcg10", segment: str | None = None) -> float:
         """Standard error of the mean."""
-        return self._error(self._contrast((name, metric, 1.0)))
+        return self._spread({name: 1.0}, metric, segment)[1]
 
-    def difference(self, name: str, other: str, metric: str = "ndcg10") -> tuple[float, float]:
+    def difference(
+        self, name: str, other: str, metric: str = "ndcg10", segment: str | None = None
+    ) -> tuple[float, float]:
         """Mean of name minus other over the same shoppers, and its standard error."""
-        contrast = self._contrast((name, metric, 1.0), (other, metric, -1.0))
-        return float(contrast @ self.total / max(1, self.shoppers)), self._error(contrast)
+        return self._spread({name: 1.0, other: -1.0}, metric, segment)
+
+    def judged(self, metric: str = "ndcg10", segment: str | None = None) -> int:
+        """Shoppers that the mean is over."""
+        return int(self._sums(metric, segment)[0][-1])
 
     def coverage(self, name: str, of: int) -> float:
         """Share of `of` products that are in anybody's first ten."""
         return float(np.count_nonzero(self.shown[self.names.index(name)]) / max(1, of))
 
+    def gini(self, name: str, of: int) -> float:
+        """Inequality of exposure among `of` products: 0 when each is shown alike, towards 1 when one is always."""
+        shown = np.sort(self.shown[self.names.index(name)])
+        shown = shown[shown > 0]
+        if not len(shown):
+            return 0.0
+        whole = max(of, len(shown))
+        place = np.arange(whole - len(shown) + 1, whole + 1)  # those never shown stand before
+        return float(2 * (place @ shown) / (whole * shown.sum()) - (whole + 1) / whole)
+
     def best(self, metric: str = "ndcg10") -> str:
         """The name with the highest mean; the first of equals."""
         return max(self.names, key=lambda name: self.mean(name, metric))
 
-    def _at(self, name: str, metric: str) -> int:
-        return self.names.index(name) * len(METRICS) + METRICS.index(metric)
+    def _sums(self, metric: str, segment: str | None) -> tuple[Figures, Figures]:
+        """Sums and sums of products of one metric: (names + 1,), (names + 1, names + 1)."""
+        known = (METRICS + DETAILS)[: self.total.shape[1]]
+        if metric not in known:
+            raise KeyError(f"{metric} was not tallied, only {', '.join(known)}")
+        place = known.index(metric)
+        if segment is None:
+            return self.total[:, place].sum(axis=0), self.cross[:, place].sum(axis=0)
+        if len(self.total) == 1:
+            raise KeyError(f"segment {segment} was not tallied")
+        row = SEGMENTS.index(segment)
+        return self.total[row, place], self.cross[row, place]
 
-    def _contrast(self, *terms: tuple[str, str, float]) -> Figures:
-        contrast = np.zeros(len(self.total))
-        for name, metric, sign in terms:
-            contrast[self._at(name, metric)] += sign
-        return contrast
-
-    def _error(self, contrast: Figures) -> float:
-        n = self.shoppers
+    def _spread(self, signs: Mapping[str, float], metric: str, segment: str | None) -> tuple[float, float]:
+        """Mean of the signed sum of rankers, and its standard error."""
+        sums, products = self._sums(metric, segment)
+        n = float(sums[-1])
+        contrast = np.zeros(len(sums))
+        for name, sign in signs.items():
+            contrast[self.names.index(name)] += sign
+        mean = float(contrast @ sums) / max(1.0, n)
         if n < 2:
-            return float("nan")
-        spread = float(contrast @ self.cross @ contrast) - float(contrast @ self.total) ** 2 / n
-        return math.sqrt(max(spread, 0.0) / (n - 1) / n)
+            return mean, math.nan
+        contrast[-1] = -mean  # deviations from the mean, where it can be judged
+        return mean, math.sqrt(max(float(contrast @ products @ contrast), 0.0) / (n - 1) / n)
 
 
-def total(tallies: Sequence[Tally]) -> Tally:
+def _figures(items: Numbers, bought: csr_matrix, sizes: Numbers, details: Details | None) -> Figures:
+    hits = _hits(items, bought)
+    accuracy = _accuracy(hits, sizes)
+    if details is None:
+        return accuracy
+    return np.concatenate([accuracy, details.measure(items, hits, bought, sizes)], axis=1)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Share of what shoppers bought that is among each source's candidates: no ranking can find more."""
+
+    names: tuple[str, ...]
+    found: Numbers  # (names,)
+    proposed: Numbers  # (names,) candidates of all shoppers together
+    relevant: int
+    shoppers: int
+
+    @classmethod
+    def of(cls, proposals: Mapping[str, Numbers], truth: Truth) -> Self:
+        """One block's reach; `proposals` (users, any width) with -1 where a row has fewer."""
+        rows = np.flatnonzero(truth.sizes > 0)
+        bought = truth.bought[rows]
+        several = [items[rows] for items in proposals.values()]
+        return cls(
+            tuple(proposals),
+            np.array([_hits(items, bought).sum() for items in several], dtype=np.int64),
+            np.array([(items >= 0).sum() for items in several], dtype=np.int64),
+            int(truth.sizes[rows].sum()),
+            len(rows),
+        )
+
+    def __add__(self, other: Self) -> Self:
+        assert self.names == other.names, "reach of different sources"
+        return type(self)(
+            self.names,
+            self.found + other.found,
+            self.proposed + other.proposed,
+            self.relevant + other.relevant,
+            self.shoppers + other.shoppers,
+        )
+
+    def recall(self, name: str) -> float:
+        return float(self.found[self.names.index(name)] / max(1, self.relevant))
+
+    def candidates(self, name: str) -> float:
+        """Mean number of them for a shopper."""
+        return float(self.proposed[self.names.index(name)] / max(1, self.shoppers))
+
+
+Sums = TypeVar("Sums", Tally, Reach)
+
+
+def total(blocks: Sequence[Sums]) -> Sums:
     """The blocks together."""
-    whole = tallies[0]
-    for tally in tallies[1:]:
-        whole = whole + tally
+    whole = blocks[0]
+    for block in blocks[1:]:
+        whole = whole + block
     return whole

@@ -1,0 +1,216 @@
+"""What a shopper wants right now, from the clicks of their visit: one function for requests, tests and back-tests.
+
+A visit is the weighted mean of the vectors of the products that were clicked, newer ones and stronger signs counting
+more. Products like it join the candidates, and every candidate's score gains by its likeness to the visit. It is the
+nearest-neighbour idea of session-based recommendation (Jannach, Ludewig, RecSys 2017) with learned vectors.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int64]
+Scores = NDArray[np.float32]
+
+SEARCH_RANK = 32  # dimensions in which the whole catalogue is searched; what is found is scored in all of them
+HIDDEN = -1  # the category of a product that must not be shown
+CART = ("add_to_cart", "remove_from_cart")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionParams:
+    """conf/session.toml."""
+
+    rank: int
+    half_life_s: float
+    share: float
+    category: float
+    candidates: int
+    neighbours: int
+    weights: dict[str, float]
+    """By contracts.tables.CLICK_KINDS."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """The products of a generation, by dense index."""
+
+    vectors: Scores  # (items, rank) unit length, the widest dimensions first; zero where nothing is known
+    categories: NDArray[np.int32]  # (items,) equal numbers for equal categories, HIDDEN for what must not be shown
+
+    @cached_property
+    def _by_category(self) -> tuple[Numbers, NDArray[np.int32]]:
+        order = np.argsort(self.categories, kind="stable")
+        return order, self.categories[order]
+
+    @cached_property
+    def search_vectors(self) -> Scores:
+        """The first dimensions, next to each other in memory: reading is what searching costs. (items, search rank)"""
+        return np.ascontiguousarray(self.vectors[:, :SEARCH_RANK])
+
+    def of_category(self, category: int) -> Numbers:
+        """Dense indexes of its products."""
+        order, ordered = self._by_category
+        wanted = np.int32(category)  # of another type, every search would convert the whole array
+        return order[np.searchsorted(ordered, wanted, "left") : np.searchsorted(ordered, wanted, "right")]
+
+    def hidden(self, items: Numbers) -> NDArray[np.bool_]:
+        return np.asarray(self.categories[items] == HIDDEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Products of a visit, the latest first, each once."""
+
+    items: Numbers  # (seen,)
+    weights: Scores  # (seen,) interest, 0 for what was put back
+    taken: NDArray[np.bool_]  # (seen,) in the cart, or put back from it
+
+
+@dataclass(frozen=True, slots=True)
+class Affinity:
+    """What a visit speaks for, and the candidates that it brings."""
+
+    visit: Visit
+    direction: Scores  # (rank,) unit length
+    by_likeness: float  # what a product just like the visit gains
+    by_category: dict[int, float]  # what a product of this category gains
+    found: Numbers  # most like the visit, and like the latest of each category looked at
+
+    def scores(self, items: Numbers, products: Products) -> Scores:
+        """What each product gains; the visit's own gain nothing, so that they do not crowd in. (items,)"""
+        gains = np.maximum(products.vectors[items] @ self.direction, 0) * np.float32(self.by_likeness)
+        categories = products.categories[items]
+        for category, gain in self.by_category.items():
+            gains[categories == category] += np.float32(gain)
+        gains[np.isin(items, self.visit.items)] = 0
+        return np.asarray(gains, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """A list, best first."""
+
+    items: Numbers  # (k,)
+    scores: Scores  # (k,) falling
+    decided: NDArray[np.bool_]  # (k,) the visit says more for it than the published list
+    because: Numbers  # (k,) the visit's product most like it, for what it decided; else -1
+
+
+def visit(clicks: Iterable[tuple[int, str, float]], params: SessionParams) -> Visit:
+    """The visit of these clicks, the oldest first: product, kind, age in seconds."""
+    weights: dict[int, float] = {}
+    taken: set[int] = set()
+    for item, kind, age_s in clicks:
+        before = 0.0 if kind == "remove_from_cart" else weights.pop(item, 0.0)
+        weights.pop(item, None)  # to stand last, as the latest
+        weights[item] = before + params.weights[kind] * 0.5 ** (max(age_s, 0.0) / params.half_life_s)
+        if kind in CART:
+            taken.add(item)
+    items = list(reversed(weights))
+    return Visit(
+        np.array(items, dtype=np.int64),
+        np.array([weights[item] for item in items], dtype=np.float32),
+        np.array([item in taken for item in items], dtype=bool),
+    )
+
+
+def affinity(seen: Visit, products: Products, params: SessionParams) -> Affinity | None:
+    """What the visit says of every product; None when it says nothing."""
+    total = float(seen.weights.sum())
+    if total <= 0:
+        return None
+    strength = params.share * total / (total + 1)  # one look says little
+    mean = seen.weights @ products.vectors[seen.items]  # (rank,)
+    direction = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    categories = products.categories[seen.items]
+    by_category = {
+        category: params.category * strength * float(seen.weights[categories == category].sum()) / total
+        for category in set(categories.tolist()) - {HIDDEN}
+    }
+    alike = products.search_vectors @ direction[:SEARCH_RANK]  # (items,)
+    alike *= (1 - params.category) * strength
+    for category, gain in by_category.items():
+        alike[products.of_category(category)] += gain
+    found = np.concatenate([_best(alike, params.candidates), _near(seen, products, params)])
+    return Affinity(seen, direction, (1 - params.category) * strength, by_category, found)
+
+
+def rerank(
+    listed: Sequence[int],
+    listed_scores: Sequence[float],
+    found: Affinity,
+    products: Products,
+    *,
+    excluded: Iterable[int],
+    grow: bool,
+    k: int,
+) -> Reranked:
+    """The k best of a published list and, if it may grow, of what the visit brings; `excluded` never.
+
+    The list's scores are divided by its highest, so that both say between 0 and about 1.
+    """
+    base = np.asarray(listed, dtype=np.int64)
+    said = np.asarray(listed_scores, dtype=np.float32)
+    said = said / max(float(said.max(initial=0)), 1e-12)
+    items, first = np.unique(np.concatenate([base, found.found]) if grow else base, return_index=True)
+    in_list = first < len(base)
+    published = np.zeros(len(items), dtype=np.float32)
+    published[in_list] = said[first[in_list]]
+    live = found.scores(items, products)
+    allowed = in_list | (live > 0)
+    allowed &= ~products.hidden(items) & ~np.isin(items, np.fromiter(excluded, dtype=np.int64))
+    places = np.flatnonzero(allowed)
+    places = places[np.lexsort((first[places], -(published + live)[places]))][:k]
+    decided = live[places] > published[places]
+    return Reranked(
+        items[places],
+        (published + live)[places],
+        decided,
+        np.where(decided, _reasons(items[places], found.visit, products), -1),
+    )
+
+
+def unit_vectors(baskets: Scores, text: Scores, *, rank: int) -> Scores:
+    """One vector per product whose products are the mean likeness of both, in at most `rank` dimensions. (items, rank)
+
+    Turned so that the dimensions in which products differ most come first; nothing is lost while all of them fit.
+    """
+    both = _unit(np.concatenate([_unit(baskets), _unit(text)], axis=1))
+    _, axes = np.linalg.eigh(both.T @ both)  # in rising order of what they explain
+    return np.ascontiguousarray(_unit(both @ axes[:, ::-1][:, :rank]))
+
+
+def _unit(vectors: Scores) -> Scores:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1), dtype=np.float32)
+
+
+def _best(scores: Scores, count: int) -> Numbers:
+    count = min(count, len(scores))
+    return np.argpartition(scores, len(scores) - count)[len(scores) - count :] if count else np.zeros(0, dtype=np.int64)
+
+
+def _near(seen: Visit, products: Products, params: SessionParams) -> Numbers:
+    """Products of the categories looked at, most like the latest one there; the latest category fills first."""
+    found: list[Numbers] = []
+    left, done = params.neighbours, {HIDDEN}
+    for item in seen.items[seen.weights > 0].tolist():
+        category = int(products.categories[item])
+        if category in done or left <= 0:
+            continue
+        done.add(category)
+        alike = products.of_category(category)
+        best = alike[_best(products.vectors[alike] @ products.vectors[item], left)]
+        found.append(best)
+        left -= len(best)
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+
+def _reasons(items: Numbers, seen: Visit, products: Products) -> Numbers:
+    interesting = seen.items[seen.weights > 0]
+    alike = products.vectors[items] @ products.vectors[interesting].T  # (k, interesting)
+    return np.asarray(interesting[alike.argmax(axis=1)])

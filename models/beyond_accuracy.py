@@ -30,14 +30,14 @@ class Assortment:
     def of(cls, users_all: Scores, categories: NDArray[np.str_]) -> Self:
         """From Catalogue's arrays (items,); a product that nobody bought surprises as one that a single shopper did."""
         buyers = np.maximum(users_all.astype(np.float64), 1)
-        return cls(-np.log2(buyers / max(buyers.sum(), 1)), _levels(categories.tolist()))
+        return cls(-np.log2(buyers / buyers.sum()), _levels(categories.tolist()))
 
     def diversity(self, items: Numbers) -> Figures:
         """Intra-list diversity: mean over pairs of 1 - shared levels / those of the deeper path. (users,)
 
         Products without a category differ from all others; a list of fewer than two is not diverse.
         """
-        paths = np.where((items >= 0)[..., None], self.levels[np.maximum(items, 0)], -1)  # (users, k, depth)
+        paths = self.levels[np.maximum(items, 0)]  # (users, k, depth)
         left, right = np.triu_indices(items.shape[1], 1)
         both = (items[:, left] >= 0) & (items[:, right] >= 0)  # (users, pairs)
         shared = ((paths[:, left] == paths[:, right]) & (paths[:, left] >= 0)).sum(axis=2)

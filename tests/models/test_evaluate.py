@@ -54,6 +54,11 @@ def test_an_empty_list_finds_nothing():
     assert measure(np.empty((1, 0), dtype=int), truth([3])).tolist() == [[0, 0, 0, 0, 0]]
 
 
+def test_the_place_behind_a_lists_end_is_no_hit_of_the_first_product():
+    (one,) = figures(lists([5]), truth([0, 5]))
+    assert one["recall10_plain"] == 1 / 2
+
+
 def test_a_block_in_which_nobody_bought_anything_adds_nothing():
     nobody = Tally.of({"a": lists([1], [2])}, truth([], []))
     assert nobody.shoppers == 0

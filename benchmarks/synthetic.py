@@ -2,7 +2,7 @@
 
 Shoppers and products that one can ask about have the same ids in every generation. Products that are shown, and regular
 prices, carry the generation's tag, and lists hold only indexes of the generation's residue: an answer tells whether it
-was made of one generation, and of which.
+was made of one generation, and of which. Products of one family are alike, and like no others.
 """
 
 import json
@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
+import numpy as np
+
 from contracts import conf, keys
 from contracts.keys import PriceSignal, Ranked
 from contracts.tables import SLOTS
+from models import session
 from models.pricing import Guardrails
+from models.session import SessionParams
 from pipelines.generation import Client
 
 PER_PIPELINE = 500
@@ -31,6 +35,7 @@ class Synthetic:
     users: int
     products: int
     length: int = 50
+    rank: int = 8
     seed: int = 0
 
     @property
@@ -44,6 +49,10 @@ class Synthetic:
     def belongs(self, number: int) -> bool:
         """May this generation's lists hold the product?"""
         return number % RESIDUES == self.tag % RESIDUES
+
+    def family(self, number: int) -> int:
+        """Products of one family are alike, and of one category."""
+        return number // RESIDUES % self.rank
 
     def popular(self, place: int) -> list[int]:
         """Dense indexes of the popular list of the scope at this place."""
@@ -60,6 +69,12 @@ class Synthetic:
         for start in range(0, self.products, keys.ITEMS_PER_CHUNK):
             numbers = range(start, min(start + keys.ITEMS_PER_CHUNK, self.products))
             yield keys.items_key(name, start), "".join(str(self.shown(number)) for number in numbers).encode()
+        for start in range(0, self.products, keys.VECTORS_PER_CHUNK):
+            numbers = range(start, min(start + keys.VECTORS_PER_CHUNK, self.products))
+            families = np.array([self.family(number) for number in numbers])
+            categories = np.where([self.belongs(number) for number in numbers], families, session.HIDDEN)
+            vectors = np.eye(self.rank, dtype=np.float32)[families]
+            yield keys.vectors_key(name, start), session.encode(categories.astype(np.int32), vectors)
         falling = [1 / (place + 2) for place in range(max(self.length, NEIGHBOURS))]
         for place, scope in enumerate(scopes):
             yield keys.popular_key(name, scope), keys.encode_popular(self.popular(place), falling[: self.length])
@@ -88,6 +103,9 @@ class Synthetic:
             "as_of": "1970-01-01",
             "items": self.products,
             "item_chunks": list(range(0, self.products, keys.ITEMS_PER_CHUNK)),
+            "vector_chunks": list(range(0, self.products, keys.VECTORS_PER_CHUNK)),
+            "rank": self.rank,
+            "session": asdict(conf.load("session", SessionParams)),
             "scopes": scopes,
             "guardrails": asdict(conf.load("pricing", Guardrails)),
             "policy": "synthetic",

@@ -9,6 +9,7 @@ All numbers are little endian. `FORMAT` is part of a generation's digest: raise 
     gen:{g}:s:{uuid}     a product's price signals              encode_signal
     gen:{g}:p:{scope}    most bought products of a scope        encode_popular
     gen:{g}:i:{start}    UUIDs of the products from index start on, 36 characters each, as answers show them
+    gen:{g}:v:{start}    of the products from index start on: category number and vector      models.session.encode
     gen:{g}:meta         JSON: counts, digests, scopes, guardrails, versions
     gen:{g}:ready        set last, once everything before it was verified
 
@@ -26,7 +27,7 @@ from typing import Final, NamedTuple
 
 from contracts.tables import SLOTS, SOURCES
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 LIVE: Final = "live"
 HISTORY: Final = "{live}:history"
 KEPT: Final = "{live}:kept"
@@ -36,9 +37,11 @@ LEASE: Final = "{live}:lease"
 WHOLE_SHOP: Final = "all"
 ITEM_CHARACTERS: Final = 36
 ITEMS_PER_CHUNK: Final = 32_768  # 1 MiB: long enough to load quickly, short enough not to hold Redis up
+VECTORS_PER_CHUNK: Final = 4_096  # 1 MiB of rank 128
 NOTHING: Final = -1  # a dense index that stands for no product, or no scope
 
-SOURCE_NAMES: Final = SOURCES
+SESSION: Final = len(SOURCES)  # the source that only serving gives: the visit decided
+SOURCE_NAMES: Final = (*SOURCES, "session")
 SOURCE_CODES: Final = {name: code for code, name in enumerate(SOURCES)}
 _NO_REASON: Final = 0xFF
 _USER_HEADER: Final = struct.Struct(f"<{2 * len(SLOTS)}B")
@@ -96,6 +99,10 @@ def popular_key(generation: str, scope: str) -> bytes:
 
 def items_key(generation: str, start: int) -> bytes:
     return prefix(generation) + b"i:%d" % start
+
+
+def vectors_key(generation: str, start: int) -> bytes:
+    return prefix(generation) + b"v:%d" % start
 
 
 def meta_key(generation: str) -> bytes:

@@ -294,6 +294,18 @@ POPULAR = Table(
     ),
 )
 
+ITEM_VECTORS = Table(
+    name="item_vectors",
+    layer="marts",
+    grain="one row per recommendable product: where it stands among the others, for lists that follow a visit",
+    key=("product_id",),
+    columns=(
+        DAY,
+        PRODUCT,
+        Column("vector", "floats", "unit vector, cosine = likeness by baskets and text, widest dimensions first"),
+    ),
+)
+
 PRICE_SIGNALS = Table(
     name="price_signals",
     layer="marts",
@@ -315,5 +327,5 @@ PRICE_SIGNALS = Table(
 
 RAW = (ORDERS, ORDER_STATUS, CLICKS, CATALOG, PRICES, PROMOTIONS)
 FEATURES = (INTERACTIONS, PRODUCTS, USER_PRODUCT, CHANNEL_PRODUCT, PRICE_WEEKS)
-MARTS = (USER_LISTS, NEIGHBOURS, POPULAR, PRICE_SIGNALS)
+MARTS = (USER_LISTS, NEIGHBOURS, POPULAR, ITEM_VECTORS, PRICE_SIGNALS)
 TABLES = RAW + FEATURES + MARTS

@@ -57,8 +57,9 @@ class Products:
         wanted = np.int32(category)  # of another type, every search would convert the whole array
         return order[np.searchsorted(ordered, wanted, "left") : np.searchsorted(ordered, wanted, "right")]
 
-    def hidden(self, items: Numbers) -> NDArray[np.bool_]:
-        return np.asarray(self.categories[items] == HIDDEN)
+    def hidden(self, item: int) -> bool:
+        """Must it not be shown?"""
+        return int(self.categories[item]) == HIDDEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def rerank(
     published[in_list] = said[first[in_list]]
     live = found.scores(items, products)
     allowed = in_list | (live > 0)
-    allowed &= ~products.hidden(items) & ~np.isin(items, np.fromiter(excluded, dtype=np.int64))
+    allowed &= (products.categories[items] != HIDDEN) & ~np.isin(items, np.fromiter(excluded, dtype=np.int64))
     places = np.flatnonzero(allowed)
     places = places[np.lexsort((first[places], -(published + live)[places]))][:k]
     decided = live[places] > published[places]
@@ -172,6 +173,18 @@ def rerank(
         decided,
         np.where(decided, _reasons(items[places], found.visit, products), -1),
     )
+
+
+def encode(categories: NDArray[np.int32], vectors: Scores) -> bytes:
+    """Some products as they are published: category numbers, then vectors in half precision, little endian."""
+    return categories.astype("<i4").tobytes() + vectors.astype("<f2").tobytes()
+
+
+def decode(value: bytes, rank: int) -> tuple[NDArray[np.int32], Scores]:
+    """Category numbers (items,) and vectors (items, rank)."""
+    count = len(value) // (4 + 2 * rank)
+    vectors = np.frombuffer(value, "<f2", offset=4 * count).reshape(count, rank)
+    return np.frombuffer(value, "<i4", count).astype(np.int32), vectors.astype(np.float32)
 
 
 def unit_vectors(baskets: Scores, text: Scores, *, rank: int) -> Scores:

@@ -5,11 +5,13 @@ Each encoder turns rows of a mart into (key, value) pairs: `write` sends them, `
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
+from zlib import crc32
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import redis
@@ -21,6 +23,8 @@ from redis.retry import Retry
 
 from contracts import keys
 from contracts.keys import Ranked
+from models.session import HIDDEN
+from models.session import encode as encode_vectors
 
 CHUNK_KEYS = 500
 CHUNK_BYTES = 1 << 20  # whichever comes first ends a pipeline: Redis answers others in between
@@ -37,12 +41,13 @@ class PublishError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What the tasks know of the generation in work. `starts`: first dense index of each chunk of the item table."""
+    """What the tasks know of the generation in work; `starts`: first dense index of each chunk of a table."""
 
     generation: str
     redis_url: str
     scopes: tuple[str, ...]
-    starts: tuple[int, ...] = ()
+    starts: tuple[int, ...] = ()  # of the item table
+    vector_starts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class Written:
 
 
 Encoder = Callable[[Draft, Batches], Pairs]
+NumberedEncoder = Callable[[Draft, Batches, int], Pairs]  # knows the dense index of its first row
 
 
 def connect(url: str) -> Client:
@@ -153,11 +159,25 @@ def _chunks(pairs: Pairs) -> Iterator[list[tuple[bytes, bytes]]]:
 
 
 def write_items(products: DataFrame, draft: Draft) -> tuple[Draft, Written]:
-    """Number the products in order of their id and write the table; the draft that knows its chunks.
+    """Number the products in order of their id and write the table; the draft that knows its chunks."""
+    starts, written = _write_in_order(products.select("product_id"), _items, keys.ITEMS_PER_CHUNK, draft)
+    return replace(draft, starts=starts), written
+
+
+def write_vectors(products: DataFrame, draft: Draft, rank: int) -> tuple[Draft, Written]:
+    """Write every product's category and vector; the draft that knows the chunks. In: product_id, category, vector."""
+    starts, written = _write_in_order(products, partial(_vectors, rank=rank), keys.VECTORS_PER_CHUNK, draft)
+    return replace(draft, vector_starts=starts), written
+
+
+def _write_in_order(
+    products: DataFrame, encode: NumberedEncoder, chunk: int, draft: Draft
+) -> tuple[tuple[int, ...], Written]:
+    """Write products in order of their id, so many to a key; first dense index of each key.
 
     Tasks sort ranges of ids. Only the ranges' lengths come to the driver, and from them each task's first index.
     """
-    ranges = products.select("product_id").repartitionByRange("product_id").sortWithinPartitions("product_id")
+    ranges = products.repartitionByRange("product_id").sortWithinPartitions("product_id")
     ranges = ranges.persist(StorageLevel.MEMORY_AND_DISK)
     try:
         lengths = dict(
@@ -168,28 +188,41 @@ def write_items(products: DataFrame, draft: Draft) -> tuple[Draft, Written]:
         for partition in sorted(lengths):
             firsts[partition] = total
             total += lengths[partition]
-        written = write(ranges, _numbered_from(firsts), draft)
+        written = write(ranges, _numbered_from(firsts, encode), draft)
     finally:
         ranges.unpersist()
-    starts = (
-        start
-        for partition, first in firsts.items()
-        for start in range(first, first + lengths[partition], keys.ITEMS_PER_CHUNK)
-    )
-    return replace(draft, starts=tuple(starts)), written
+    starts = (start for partition, first in firsts.items() for start in range(first, first + lengths[partition], chunk))
+    return tuple(starts), written
 
 
-def _numbered_from(firsts: dict[int, int]) -> Encoder:
-    def encode(draft: Draft, batches: Batches) -> Pairs:
+def _numbered_from(firsts: dict[int, int], encode: NumberedEncoder) -> Encoder:
+    def numbered(draft: Draft, batches: Batches) -> Pairs:
         task = TaskContext.get()
         assert task is not None, "runs in a Spark task"
-        start = firsts.get(task.partitionId(), 0)
-        ids = (_canonical(id) for batch in batches for id in _values(batch.column("product_id")))
-        while chunk := list(islice(ids, keys.ITEMS_PER_CHUNK)):
-            yield keys.items_key(draft.generation, start), "".join(chunk).encode("ascii")
-            start += len(chunk)
+        return encode(draft, batches, firsts.get(task.partitionId(), 0))
 
-    return encode
+    return numbered
+
+
+def _items(draft: Draft, batches: Batches, start: int) -> Pairs:
+    ids = (_canonical(id) for batch in batches for id in _values(batch.column("product_id")))
+    while chunk := list(islice(ids, keys.ITEMS_PER_CHUNK)):
+        yield keys.items_key(draft.generation, start), "".join(chunk).encode("ascii")
+        start += len(chunk)
+
+
+def _vectors(draft: Draft, batches: Batches, start: int, *, rank: int) -> Pairs:
+    """A product without a vector must not be shown: the mart holds every one that may."""
+    rows = (row for batch in batches for row in zip(_values(batch["category"]), _values(batch["vector"]), strict=True))
+    while chunk := list(islice(rows, keys.VECTORS_PER_CHUNK)):
+        shown = [vector is not None for _, vector in chunk]
+        vectors = np.array([vector or [0.0] * rank for _, vector in chunk], dtype=np.float32)
+        numbers = [
+            crc32(category.encode()) >> 1 if known else HIDDEN
+            for (category, _), known in zip(chunk, shown, strict=True)
+        ]
+        yield keys.vectors_key(draft.generation, start), encode_vectors(np.array(numbers, dtype=np.int32), vectors)
+        start += len(chunk)
 
 
 def read_items(client: Client, draft: Draft) -> bytes:

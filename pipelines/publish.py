@@ -19,10 +19,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import conf, keys
-from contracts.tables import MARTS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, USER_LISTS
+from contracts.tables import ITEM_VECTORS, MARTS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, USER_LISTS
 from models.pricing import Guardrails
+from models.session import SessionParams
 from pipelines import generation as encoding
-from pipelines import lists, price_signals
+from pipelines import lists, price_signals, vectors
 from pipelines.generation import Client, Draft, PublishError, Written, connect
 from pipelines.lake import Lake
 from pipelines.settings import Settings
@@ -41,8 +42,8 @@ class NothingToRollBack(PublishError):
 def run(day: date, settings: Settings | None = None) -> dict[str, object]:
     """Let the champions say what was known at the end of `day`, and publish that; what is live afterwards."""
     settings = settings or Settings()
-    models = [str(mart.build(day, settings)["model"]) for mart in (lists, price_signals)]
-    return send(day, settings, models)
+    models = [str(mart.build(day, settings)["model"]) for mart in (lists, vectors, price_signals)]
+    return send(day, settings, list(dict.fromkeys(models)))
 
 
 def send(day: date, settings: Settings, models: Sequence[str]) -> dict[str, object]:
@@ -98,6 +99,7 @@ class Inputs:
     frames: Mapping[str, DataFrame]
     rows: Mapping[str, int]
     scopes: tuple[str, ...]
+    rank: int  # of the product vectors
     digest: str
     meta: Mapping[str, Any]
 
@@ -107,7 +109,10 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str
     only = (day, day + timedelta(days=1))
     frames = {table.name: lake.frame(spark, table, days=only).drop("day") for table in (*MARTS, PRODUCTS)}
     frames[PRODUCTS.name] = frames[PRODUCTS.name].select("product_id", "category")
-    guardrails = asdict(conf.load("pricing", Guardrails))
+    rules = {
+        "guardrails": asdict(conf.load("pricing", Guardrails)),
+        "session": asdict(conf.load("session", SessionParams)),
+    }
     totals = [
         frame.agg(F.lit(name), F.count("*"), F.bit_xor(F.xxhash64(*frame.columns))) for name, frame in frames.items()
     ]
@@ -115,17 +120,27 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str
     scopes = tuple(sorted(map(str, lake.arrow(POPULAR, days=only, columns=["scope"]).column("scope").to_pylist())))
     if keys.WHOLE_SHOP not in scopes:
         raise PublishError(f"popular of {day} has no list of the whole shop, which serving falls back on")
+    rank = _rank(frames[ITEM_VECTORS.name])
     meta = {
         "as_of": (day + timedelta(days=1)).isoformat(),
         "scopes": scopes,
-        "guardrails": guardrails,
+        **rules,
+        "rank": rank,
         "policy": f"guardrails-{conf.digest('pricing')}",
         "models": list(models),
         "lake_versions": {table.path: lake.version(table) for table in (*MARTS, PRODUCTS)},
     }
-    said = json.dumps([keys.FORMAT, guardrails, content], sort_keys=True)
+    said = json.dumps([keys.FORMAT, rules, content], sort_keys=True)
     digest = hashlib.blake2b(said.encode(), digest_size=5).hexdigest()
-    return Inputs(frames, {name: rows for name, rows, _ in content}, scopes, digest, meta)
+    return Inputs(frames, {name: rows for name, rows, _ in content}, scopes, rank, digest, meta)
+
+
+def _rank(vectors: DataFrame) -> int:
+    """Length of the product vectors, 0 when there are none."""
+    sizes = [row["size"] for row in vectors.select(F.size("vector").alias("size")).distinct().collect()]
+    if len(sizes) > 1:
+        raise PublishError(f"item_vectors has vectors of different lengths: {sorted(sizes)}")
+    return int(sizes[0]) if sizes else 0
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -135,10 +150,13 @@ def write(client: Client, inputs: Inputs, draft: Draft) -> None:
     """All keys of the generation; `ready` comes last, after what is in Redis was found to be what was meant."""
     frames = inputs.frames
     draft, items = encoding.write_items(frames[PRODUCTS.name], draft)
+    with_vectors = frames[PRODUCTS.name].join(frames[ITEM_VECTORS.name], "product_id", "left")
+    draft, item_vectors = encoding.write_vectors(with_vectors, draft, inputs.rank)
     by_user = _by_user(frames[USER_LISTS.name])
     with_neighbours = frames[PRODUCTS.name].join(frames[NEIGHBOURS.name], "product_id", "full_outer")
     written = {
         "items": items,
+        "item_vectors": item_vectors,
         "user_lists": encoding.write(by_user, encoding.users, draft),
         "neighbours": encoding.write(with_neighbours, encoding.neighbours, draft),
         "price_signals": encoding.write(frames[PRICE_SIGNALS.name], encoding.signals, draft),
@@ -150,6 +168,7 @@ def write(client: Client, inputs: Inputs, draft: Draft) -> None:
         "format": keys.FORMAT,
         "items": inputs.rows[PRODUCTS.name],
         "item_chunks": draft.starts,
+        "vector_chunks": draft.vector_starts,
         "written": {name: asdict(what) for name, what in written.items()},
         **verify(client, inputs, draft, written),
     }
@@ -163,7 +182,7 @@ def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, W
     Of each kind a sample, chosen by a hash of its key, is read back. Says also what a shopper costs in Redis.
     """
     frames, rows = inputs.frames, inputs.rows
-    expected = {"items": rows[PRODUCTS.name], "neighbours": rows[PRODUCTS.name]} | {
+    expected = dict.fromkeys(("items", "item_vectors", "neighbours"), rows[PRODUCTS.name]) | {
         name: rows[name] for name in (USER_LISTS.name, PRICE_SIGNALS.name, POPULAR.name)
     }
     lost = {name: (written[name].rows, count) for name, count in expected.items() if written[name].rows != count}
@@ -171,6 +190,9 @@ def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, W
         raise PublishError(f"{draft.generation}: rows written and expected differ: {lost}")
     if len(encoding.read_items(client, draft)) != rows[PRODUCTS.name] * keys.ITEM_CHARACTERS:
         raise PublishError(f"{draft.generation}: the item table in Redis has another length than features/products")
+    held = sum(client.strlen(keys.vectors_key(draft.generation, start)) for start in draft.vector_starts)
+    if held != rows[PRODUCTS.name] * (4 + 2 * inputs.rank):
+        raise PublishError(f"{draft.generation}: the product vectors in Redis have another length than the products")
     with_neighbours = frames[PRODUCTS.name].join(frames[NEIGHBOURS.name], "product_id", "full_outer")
     reads = {
         name: encoding.reread(_sample(frame, key, written[name].keys), encode, draft)

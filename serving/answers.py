@@ -22,15 +22,21 @@ def request_id() -> str:
     return f"{when[:8]}-{when[8:]}-7{random[:3]}-{VARIANTS[random[3]]}{random[4:7]}-{random[7:19]}"
 
 
-def items(generation: Generation | None, shelf: Shelf | None, slot: str | None = None) -> bytes:
+def items(generation: Generation | None, shelf: Shelf | None) -> bytes:
     """A list of products; an empty one while no generation was loaded."""
-    body: dict[str, Any] = (
-        {"items": []} if generation is None or shelf is None else {"items": _items(generation, shelf)}
-    )
-    if slot is not None:
-        body["slot"] = slot
-    body["source"] = "none" if shelf is None else shelf.source
-    return _sealed(body, generation, shelf is None or shelf.degraded)
+    return _sealed(_shelf(generation, shelf), generation, shelf is None or shelf.degraded)
+
+
+def recommendations(generation: Generation | None, shelf: Shelf | None, slot: str) -> bytes:
+    """A shelf for a visitor; an empty one while no generation was loaded."""
+    return _sealed(_slotted(generation, shelf, slot), generation, shelf is None or shelf.degraded)
+
+
+def page(generation: Generation | None, shelves: Sequence[Shelf], slots: Sequence[str]) -> bytes:
+    """Several shelves, in the order of the slots; empty ones while no generation was loaded."""
+    filled: Sequence[Shelf | None] = shelves or [None] * len(slots)
+    body = {"shelves": [_slotted(generation, shelf, slot) for shelf, slot in zip(filled, slots, strict=True)]}
+    return _sealed(body, generation, any(shelf is None or shelf.degraded for shelf in filled))
 
 
 def price(generation: Generation | None, quote: Quote, degraded: bool) -> bytes:
@@ -44,6 +50,17 @@ def prices(generation: Generation | None, quotes: Sequence[Quote], degraded: boo
 def state(generation: Generation) -> bytes:
     """What /ready says of the generation in use."""
     return orjson.dumps({"status": "ready", "generation": generation.id, "as_of": generation.as_of})
+
+
+def _shelf(generation: Generation | None, shelf: Shelf | None) -> dict[str, Any]:
+    if generation is None or shelf is None:
+        return {"items": [], "source": "none"}
+    return {"items": _items(generation, shelf), "source": shelf.source}
+
+
+def _slotted(generation: Generation | None, shelf: Shelf | None, slot: str) -> dict[str, Any]:
+    rung = "none" if shelf is None else shelf.rung
+    return {**_shelf(generation, shelf), "slot": slot, "rung": rung}
 
 
 def _items(generation: Generation, shelf: Shelf) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from threadpoolctl import threadpool_limits
 
 from serving import failures, routes
 from serving.metrics import Metrics
@@ -34,8 +35,9 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
-            async with watcher.following():
-                yield
+            with threadpool_limits(1, "blas"):  # the products of one request are too small to share out
+                async with watcher.following():
+                    yield
         finally:
             await fast.aclose()
             await patient.aclose()
@@ -47,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         responses={422: {"model": Failure, "description": "The request is not well formed"}},
     )
-    application.include_router(routes.questions(watcher, reads, metrics))
+    application.include_router(routes.questions(watcher, reads, metrics, settings.rank_deadline_s))
     application.include_router(routes.operations(watcher, metrics))
     failures.install(application)
     return application

@@ -1,42 +1,74 @@
 """What one can ask serving: shelves and prices for the shop, health and metrics for whoever runs it."""
 
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from serving import answers, prices, shelves
+from serving import answers, pages, prices, shelves
 from serving.direct import DirectRoute
 from serving.failures import failure
+from serving.generation import Generation
 from serving.metrics import Metrics
+from serving.pages import Visitor
 from serving.reads import Reads
 from serving.schemas import (
     Failure,
+    HomeBody,
     Items,
+    Page,
     PopularQuery,
     PriceAnswer,
     Prices,
     PricesBody,
     Recommendations,
     RecommendationsQuery,
+    SessionQuery,
     SimilarQuery,
 )
+from serving.shelves import Shelf
 from serving.watcher import Watcher
 
 
-def questions(watcher: Watcher, reads: Reads, metrics: Metrics) -> APIRouter:
+def questions(watcher: Watcher, reads: Reads, metrics: Metrics, rank_deadline_s: float) -> APIRouter:
     """The shop's questions. Each takes the live generation once and answers from that one throughout."""
     router = APIRouter(route_class=DirectRoute)
 
+    async def shelves_of(
+        route: str, started: float, visitor: Visitor, wanted: Sequence[tuple[str, int]]
+    ) -> tuple[Generation | None, list[Shelf]]:
+        generation = watcher.generation
+        if generation is None:
+            metrics.shelf(route, None, started)
+            return None, []
+        made = await pages.page(generation, reads, visitor, wanted, started + rank_deadline_s)
+        for shelf in made:
+            metrics.shelf(route, shelf, started)
+        return generation, made
+
     @router.get("/users/{user_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def recommendations(user_id: str, query: Annotated[RecommendationsQuery, Query()]) -> bytes:
-        """A shelf for this shopper; strangers get what is popular where they are."""
-        started, generation, shelf = time.perf_counter(), watcher.generation, None
-        if generation is not None:
-            shelf = await shelves.personal(generation, reads, user_id, query.slot, query.k, query.channel)
-        metrics.shelf("recommendations", shelf, started)
-        return answers.items(generation, shelf, slot=query.slot)
+        """A shelf for this shopper, after what they did in the last minutes; strangers get what is popular."""
+        started, visitor = time.perf_counter(), Visitor(user_id, query.session_id, query.channel)
+        generation, made = await shelves_of("recommendations", started, visitor, [(query.slot, query.k)])
+        return answers.recommendations(generation, made[0] if made else None, query.slot)
+
+    @router.get("/sessions/{session_id}/recommendations", response_model=Recommendations, tags=["shelves"])
+    async def session_recommendations(session_id: str, query: Annotated[SessionQuery, Query()]) -> bytes:
+        """A shelf for somebody unknown, after what they did in the last minutes."""
+        started, visitor = time.perf_counter(), Visitor(None, session_id, query.channel)
+        generation, made = await shelves_of("session_recommendations", started, visitor, [(query.slot, query.k)])
+        return answers.recommendations(generation, made[0] if made else None, query.slot)
+
+    @router.post("/pages/home", response_model=Page, tags=["shelves"])
+    async def home(body: HomeBody) -> bytes:
+        """Several shelves at once, on which no product stands twice."""
+        started, visitor = time.perf_counter(), Visitor(body.user_id, body.session_id, body.channel)
+        wanted = [(shelf.slot, shelf.k) for shelf in body.shelves]
+        generation, made = await shelves_of("home", started, visitor, wanted)
+        return answers.page(generation, made, [slot for slot, _ in wanted])
 
     @router.get("/products/{product_id}/similar", response_model=Items, tags=["shelves"])
     async def similar(product_id: str, query: Annotated[SimilarQuery, Query()]) -> bytes:

@@ -7,7 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_K = 50
 MAX_PRICES = 200
 
-Slot = Literal["for_you", "buy_again", "discover"]
+MAX_SHELVES = 10
+
+Slot = Literal["for_you", "buy_again", "discover", "recently_viewed"]
+Rung = Literal["ranked", "list", "popular", "none"]
 Name = Annotated[str, Field(max_length=200)]
 
 
@@ -15,10 +18,28 @@ class _Input(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class RecommendationsQuery(_Input):
+class SessionQuery(_Input):
     slot: Slot = Field(default="for_you", description="Which shelf")
     k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
     channel: Name | None = Field(default=None, description="Where the shopper is: whose popular list strangers get")
+
+
+class RecommendationsQuery(SessionQuery):
+    session_id: Name | None = Field(default=None, description="The browser session, as its clicks are sent")
+
+
+class WantedShelf(_Input):
+    slot: Slot
+    k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
+
+
+class HomeBody(_Input):
+    user_id: Name | None = Field(default=None, description="The shopper, when known")
+    session_id: Name | None = Field(default=None, description="The browser session, as its clicks are sent")
+    channel: Name | None = Field(default=None, description="Where the shopper is: whose popular list strangers get")
+    shelves: list[WantedShelf] = Field(
+        min_length=1, max_length=MAX_SHELVES, description="From the top of the page; the upper one keeps a product"
+    )
 
 
 class SimilarQuery(_Input):
@@ -38,7 +59,9 @@ class PricesBody(_Input):
 class Item(BaseModel):
     product_id: str
     score: float = Field(description="Unitless, falling along the list")
-    source: Literal["repeat", "collaborative", "content", "popular"] = Field(description="Model that contributed most")
+    source: Literal["repeat", "collaborative", "content", "popular", "session"] = Field(
+        description="What contributed most: a model, or for `session` what the shopper did in the last minutes"
+    )
     because: str | None = Field(description="The shopper's own product that explains it best")
 
 
@@ -48,15 +71,31 @@ class Envelope(BaseModel):
     degraded: bool = Field(description="True when Redis did not answer, or too late")
 
 
-class Items(Envelope):
-    source: Literal["personal", "collaborative", "content", "popular", "none"] = Field(
-        description="personal: the shopper's own list; collaborative or content: neighbours; popular: the fall-back"
+class Listed(BaseModel):
+    source: Literal["personal", "session", "collaborative", "content", "popular", "none"] = Field(
+        description="personal: the shopper's own list; session: the same, or a stranger's, put in order by the visit; "
+        "collaborative or content: neighbours; popular: the fall-back"
     )
     items: list[Item]
 
 
-class Recommendations(Items):
+class Shelf(Listed):
     slot: Slot
+    rung: Rung = Field(
+        description="What answered: ranked (list and visit), list (as published), popular; none before any publication"
+    )
+
+
+class Items(Listed, Envelope):
+    pass
+
+
+class Recommendations(Shelf, Envelope):
+    pass
+
+
+class Page(Envelope):
+    shelves: list[Shelf] = Field(description="In the order asked for; no product stands on two")
 
 
 class Price(BaseModel):

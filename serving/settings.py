@@ -14,3 +14,5 @@ class Settings(BaseSettings):
     """How long one read may take before the request is answered without Redis."""
     pointer_poll_s: float = Field(default=0.25, gt=0, le=0.5)
     """How often the live pointer is looked at; also how soon an outage is seen to be over."""
+    rank_deadline_s: float = Field(default=0.02, ge=0)
+    """A request that has taken longer when its reads are there gets its list as published, not put in order."""

@@ -1,4 +1,4 @@
-"""What to show: a shopper's own list, a product's neighbours, or what is popular when there is neither."""
+"""What to show beside a product or in a place: its neighbours, or what is popular."""
 
 from dataclasses import dataclass
 
@@ -10,25 +10,12 @@ from serving.reads import Reads, Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Products for one answer. `degraded`: Redis was not there to be asked."""
+    """Products for one answer. `degraded`: Redis was not there to be asked; `rung`: see pages.py."""
 
     source: str
     ranked: Ranked
     degraded: bool
-
-
-async def personal(generation: Generation, reads: Reads, user_id: str, slot: str, k: int, channel: str | None) -> Shelf:
-    """The shopper's list of this slot; strangers, and shoppers without one, see what is popular where they are."""
-    user, degraded = keys.uuid_bytes(user_id), False
-    if user is not None:
-        try:
-            [value] = await reads.get(generation.ready, [keys.user_key(generation.id, user)])
-        except Unavailable:
-            value, degraded = None, True
-        if value is not None and (ranked := keys.decode_user(value, slot, k)).items:
-            return Shelf("personal", ranked, False)
-    scopes = (keys.channel_scope(channel),) if channel else ()
-    return Shelf("popular", _first(generation.popular_in(*scopes), k), degraded)
+    rung: str = "list"
 
 
 async def similar(generation: Generation, reads: Reads, product_id: str, k: int) -> Shelf:
@@ -45,7 +32,7 @@ async def similar(generation: Generation, reads: Reads, product_id: str, k: int)
             if ranked.items:
                 return Shelf(keys.SOURCE_NAMES[ranked.sources[0]], ranked, False)
             scopes = [generation.scopes[scope]] if scope != keys.NOTHING else []
-    return Shelf("popular", _first(generation.popular_in(*scopes), k), degraded)
+    return Shelf("popular", first(generation.popular_in(*scopes), k), degraded)
 
 
 def popular(generation: Generation, k: int, channel: str | None, category: str | None, degraded: bool) -> Shelf:
@@ -56,8 +43,9 @@ def popular(generation: Generation, k: int, channel: str | None, category: str |
         category = category.rpartition("/")[0]
     if channel:
         scopes.append(keys.channel_scope(channel))
-    return Shelf("popular", _first(generation.popular_in(*scopes), k), degraded)
+    return Shelf("popular", first(generation.popular_in(*scopes), k), degraded)
 
 
-def _first(ranked: Ranked, k: int) -> Ranked:
+def first(ranked: Ranked, k: int) -> Ranked:
+    """The first k of a list."""
     return Ranked(ranked.items[:k], ranked.scores[:k], ranked.sources[:k], ranked.because[:k])

@@ -95,7 +95,7 @@ def test_bytes_are_fixed():
     assert value == struct.pack("<6B2i2f4Bi", 0, 0, 2, 1, 0, 0, 7, 8, 1.0, 0.5, 0, 3, 0, 255, 9)
     assert keys.encode_neighbours(4, [7], [0.5], [2]) == struct.pack("<iBifB", 4, 1, 7, 0.5, 2)
     assert keys.encode_popular([7], [0.5]) == struct.pack("<if", 7, 0.5)
-    assert keys.FORMAT == 1
+    assert keys.FORMAT == 2
 
 
 def test_a_list_too_long_is_refused():

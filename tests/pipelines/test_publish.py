@@ -10,9 +10,10 @@ import redis
 
 from benchmarks.synthetic import Synthetic
 from contracts import keys
-from contracts.tables import NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, SLOTS, USER_LISTS
+from contracts.tables import ITEM_VECTORS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, SLOTS, USER_LISTS
+from models import session
 from pipelines import generation as encoding
-from pipelines import lists, price_signals, publish
+from pipelines import lists, price_signals, publish, vectors
 from pipelines.generation import PublishError
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema
@@ -21,6 +22,7 @@ from pipelines.settings import Settings
 DAY = date(2026, 3, 1)
 MODELS = ["recommender/1", "price_effects/1"]
 USERS, ITEMS = 30, 40
+SHOWN = ITEMS - 2  # the last two must not be shown
 
 
 def user(number):
@@ -29,6 +31,10 @@ def user(number):
 
 def product(number):
     return str(UUID(int=2 << 100 | number * 7919 % 1000))  # not in order of number
+
+
+def vector(number):
+    return [1.0, 0.0] if number % 2 else [0.6, 0.8]
 
 
 def user_lists(rank=1.0):
@@ -63,6 +69,7 @@ def tables(rank=1.0):
             | {"sources": ["content"]}
             for n in range(ITEMS - 1)  # the last one has none
         ],
+        ITEM_VECTORS: [{"day": DAY, "product_id": product(n), "vector": vector(n)} for n in range(SHOWN)],
         POPULAR: [
             {"day": DAY, "scope": scope, "product_ids": [product(n) for n in range(place, place + 5)]}
             | {"scores": [5.0, 4.0, 3.0, 2.0, 1.0]}
@@ -159,6 +166,44 @@ def test_what_redis_holds_is_what_the_marts_say_and_the_same_again_changes_nothi
     again = publish.send(DAY, settings, MODELS)
     assert (again["generation"], again["unchanged"]) == (generation, True)
     assert {key: client.dump(key) for key in client.scan_iter()} == before
+
+
+def test_vectors_stand_in_the_order_of_the_item_table(settings, client):
+    generation = publish.send(DAY, settings, MODELS)["generation"]
+    meta = json.loads(client.get(keys.meta_key(generation)))
+    numbers, shown = {product(n): n for n in range(ITEMS)}, set()
+    places = list[int]()
+    for start in meta["vector_chunks"]:
+        categories, found = session.decode(client.get(keys.vectors_key(generation, start)), meta["rank"])
+        for place, (category, values) in enumerate(zip(categories.tolist(), found, strict=True), start):
+            number = numbers[text_of(client, generation, place)]
+            assert values.tolist() == pytest.approx(vector(number) if number < SHOWN else [0, 0], abs=1e-3)
+            assert (category == session.HIDDEN) == (number >= SHOWN)
+            shown.add(category)
+            places.append(place)
+    assert places == list(range(ITEMS))
+    assert len(shown) == 2  # one category, and what must not be shown
+    assert meta["session"]["weights"]["view"] > 0
+
+
+def test_lost_vectors_are_found_before_the_flip(settings, client, monkeypatch):
+    verify = publish.verify
+
+    def lose_some(client, inputs, draft, written):
+        client.delete(keys.vectors_key(draft.generation, draft.vector_starts[0]))
+        return verify(client, inputs, draft, written)
+
+    monkeypatch.setattr(publish, "verify", lose_some)
+    with pytest.raises(PublishError, match="product vectors in Redis"):
+        publish.send(DAY, settings, MODELS)
+    assert client.get(keys.LIVE) is None
+
+
+def test_vectors_of_different_lengths_are_refused(settings, lake):
+    rows = tables()[ITEM_VECTORS]
+    fill(lake, {ITEM_VECTORS: [rows[0] | {"vector": [1.0]}, *rows[1:]]})
+    with pytest.raises(PublishError, match="different lengths"):
+        publish.send(DAY, settings, MODELS)
 
 
 def test_rollback_and_what_is_kept(redis_url):
@@ -267,6 +312,7 @@ def test_each_publish_asks_the_champions_anew(settings, client, lake, monkeypatc
         return {"model": "recommender/2"}
 
     monkeypatch.setattr(lists, "build", promoted)
+    monkeypatch.setattr(vectors, "build", promoted)
     monkeypatch.setattr(price_signals, "build", lambda day, _: {"model": "price_effects/1"})
     report = publish.run(DAY, settings)
     assert report["models"] == ["recommender/2", "price_effects/1"]

@@ -124,6 +124,13 @@ def start_serving(free_port, tmp_path) -> Callable[..., AbstractContextManager[S
 
 
 @pytest.fixture(scope="module")
+def start_for_module(free_port, tmp_path_factory) -> Callable[..., AbstractContextManager[Serving]]:
+    """The same for fixtures that a whole module shares."""
+    log = tmp_path_factory.mktemp("serving") / "serving.log"
+    return lambda redis_url, **env: serving_at(free_port(), redis_url, log, **env)
+
+
+@pytest.fixture(scope="module")
 def shop() -> Synthetic:
     return Synthetic(tag=1, users=50, products=200)
 

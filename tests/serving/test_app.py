@@ -18,7 +18,6 @@ HEAVY = (
     "sklearn",
     "scipy",
     "airflow",
-    "numpy",
 )
 
 

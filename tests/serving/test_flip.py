@@ -71,7 +71,7 @@ def test_no_answer_is_mixed_while_generations_are_published(redis_url, start_ser
     assert len({answer["generation"] for answer in answers}) >= 8
 
 
-@pytest.mark.parametrize("missing", ["ready", "meta", "items", "popular"])
+@pytest.mark.parametrize("missing", ["ready", "meta", "items", "vectors", "popular"])
 async def test_a_half_written_generation_is_not_loaded(redis_url, missing):
     from redis.asyncio import Redis as AsyncRedis
 
@@ -81,6 +81,7 @@ async def test_a_half_written_generation_is_not_loaded(redis_url, missing):
         "ready": keys.ready_key(name),
         "meta": keys.meta_key(name),
         "items": keys.items_key(name, 0),
+        "vectors": keys.vectors_key(name, 0),
         "popular": keys.popular_key(name, "channel:web"),
     }
     with Redis.from_url(redis_url) as client:

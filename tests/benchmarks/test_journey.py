@@ -1,0 +1,30 @@
+from datetime import date
+
+import numpy as np
+
+from benchmarks import journey
+
+
+def test_baskets_before_december_are_those_of_the_protocol():
+    """Counts of the published protocol: after its filters, before 1 December."""
+    lines = journey.basket_lines(date(2017, 12, 1)).to_pandas()
+    assert lines["user_id"].nunique() == 2461
+    assert lines["product_id"].nunique() == 64_853
+    assert len(lines[["user_id", "product_id"]].drop_duplicates()) == 793_341
+    baskets = lines[["user_id", "number"]].drop_duplicates()
+    assert len(baskets) == 128_914
+    newest = baskets.groupby("user_id")["number"].agg(["count", "max"])
+    assert (newest["count"] == newest["max"] + 1).all()  # numbered from 0 without gaps
+    older = lines.sort_values(["user_id", "number"]).groupby("user_id")["age_days"].diff().dropna()
+    assert (older <= 0).all()
+    assert lines["age_days"].min() == 1
+
+
+def test_purchases_and_baskets_tell_the_same_orders():
+    bought = journey.interactions().to_pandas()
+    past = bought[bought["day"] < date(2017, 12, 1)]
+    orders = past.groupby(["user_id", "product_id"])["orders"].sum()
+    lines = journey.basket_lines(date(2017, 12, 1)).to_pandas().groupby(["user_id", "product_id"]).size()
+    assert orders.index.equals(lines.index)
+    # A basket counts on each day and in each shop where it has lines: hardly any has two.
+    assert np.abs(orders - lines).sum() < 50

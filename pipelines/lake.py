@@ -182,9 +182,13 @@ class Lake:
 
     def report(self, name: str, content: Mapping[str, object]) -> str:
         """Keep a step's findings beside the tables, for people; where they are."""
+        return self.page(name, json.dumps(content, indent=2))
+
+    def page(self, name: str, text: str) -> str:
+        """Keep a text beside the tables, for people; where it is."""
         folder, _, file = f"_reports/{name}".rpartition("/")
         with self._files(folder).open_output_stream(file, buffer_size=SINK_BYTES) as sink:
-            sink.write(json.dumps(content, indent=2).encode())
+            sink.write(text.encode())
         return f"{self._address(folder)}/{file}"
 
     def read_report(self, name: str) -> dict[str, Any]:

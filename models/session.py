@@ -136,7 +136,10 @@ def affinity(seen: Visit, products: Products, params: SessionParams) -> Affinity
     alike *= (1 - params.category) * strength
     for category, gain in by_category.items():
         alike[products.of_category(category)] += gain
-    found = np.concatenate([_best(alike, params.candidates), _near(seen, products, params)])
+    like = np.flatnonzero(
+        alike > 0
+    )  # partitioning is slow where many are equal, as those are of which nothing is known
+    found = np.concatenate([like[_best(alike[like], params.candidates)], _near(seen, products, params)])
     return Affinity(seen, direction, (1 - params.category) * strength, by_category, found)
 
 

@@ -28,10 +28,10 @@ svg { max-width: 100%; height: auto }
 """
 
 
-def page(day: date, tallies: Mapping[str, Tally], *, days: int, verdict: str) -> str:
+def page(day: date, tallies: Mapping[str, Tally], *, verdict: str) -> str:
     """The HTML of one evaluation. `tallies` by task, made with details; empty when nothing was judged."""
     parts = [
-        f"<h1>Recommendations of {day}, judged on the {days} days before its end</h1>",
+        f"<h1>Recommendations of {day}, judged on the weeks before its end</h1>",
         f"<p>{escape(verdict)}</p>",
     ]
     for task, tally in tallies.items():

@@ -290,6 +290,8 @@ def test_reports_lie_beside_the_tables(lake):
     with open(place) as report:
         assert json.load(report) == {"ok": True}
     assert place == f"{lake.uri}/_reports/check/one.json"
+    with open(lake.page("check/one.html", "<p>±</p>"), encoding="utf-8") as page:
+        assert page.read() == "<p>±</p>"
 
 
 @pytest.mark.parametrize("table", [CLICKS, PROMOTIONS], ids=lambda table: table.name)

@@ -25,7 +25,7 @@ def tally(**several):
 
 
 def page(tallies, verdict="holds its own"):
-    return report.page(DAY, tallies, days=28, verdict=verdict)
+    return report.page(DAY, tallies, verdict=verdict)
 
 
 def rows(html):

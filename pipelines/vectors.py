@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +43,7 @@ def rows(recommender: Recommender, day: date) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(ids), AT_ONCE):
         some = vectors[start : start + AT_ONCE].astype(np.float64)
         ends = np.arange(len(some) + 1) * some.shape[1]
-        columns: list[pa.Array] = [
+        columns: list[Any] = [
             pa.array([day] * len(some), pa.date32()),
             pa.array(ids[start : start + AT_ONCE].tolist(), pa.string()),
             pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(some.ravel(), pa.float64())),

@@ -110,12 +110,14 @@ def _figure(columns: int, *, height: float) -> tuple[Figure, list[Axes]]:
 def _bars(axes: Axes, names: Sequence[str], tally: Tally, metric: str, segment: str | None) -> None:
     means = [tally.mean(name, metric, segment) for name in names]
     errors = [tally.error(name, metric, segment) for name in names]
-    bars = axes.barh(range(len(names)), means, color=[COLOUR[name == PRODUCT] for name in names])
-    axes.errorbar(
-        means, range(len(names)), xerr=[0 if math.isnan(error) else error for error in errors],
-        fmt="none", ecolor="#1f2933", elinewidth=1, capsize=2,
-    )  # fmt: skip
-    axes.bar_label(bars, [f" {mean:.3f}" for mean in means], label_type="edge", padding=8, fontsize=8)
+    bars = axes.barh(
+        range(len(names)),
+        means,
+        xerr=[0 if math.isnan(error) else error for error in errors],
+        color=[COLOUR[name == PRODUCT] for name in names],
+        error_kw={"ecolor": "#1f2933", "elinewidth": 1, "capsize": 2},
+    )
+    axes.bar_label(bars, [f"{mean:.3f}" for mean in means], padding=4, fontsize=8)
     axes.set_yticks(range(len(names)), names)
     axes.margins(x=0.18)
     axes.spines[["top", "right"]].set_visible(False)

@@ -179,7 +179,16 @@ def _als(weights: csr_matrix, *, reg: float) -> Scorer:
 
 
 def _item_knn(model: ItemItemRecommender, past: Past) -> Scorer:
+    """Learned from products that were ever sold, which come first: the others would shift BM25's mean length."""
+    sold = int((past.popularity > 0).sum())
+    orders = past.orders[:, :sold]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ParameterWarning)  # of how the library itself passes its weights on
-        model.fit(past.orders, show_progress=False)
-    return lambda rows: (past.orders[rows] @ model.similarity).toarray()
+        model.fit(orders, show_progress=False)
+
+    def scores(rows: Numbers) -> Scores:
+        made = np.zeros((len(rows), past.orders.shape[1]), dtype=np.float32)
+        made[:, :sold] = (orders[rows] @ model.similarity).toarray()
+        return made
+
+    return scores

@@ -19,8 +19,7 @@ def kind(user):
     return [item for item in range(user % 2, ITEMS, 2) if item != LEFT_OUT[user]]
 
 
-@pytest.fixture(scope="module")
-def past():
+def bought(unsold=0):
     """Three baskets of everything of one's kind, and before them one with a single product: the favourite."""
     lines = [(user, number, item) for user in range(USERS) for number in (1, 2, 3) for item in kind(user)]
     lines += [(user, 0, kind(user)[-1]) for user in range(USERS)]
@@ -33,7 +32,12 @@ def past():
             "age_days": 100 - 30 * number,  # 100, 70, 40, 10
         }
     )
-    return Past.of(table, catalogue(np.arange(ITEMS, 0, -1)))
+    return Past.of(table, catalogue([*range(ITEMS, 0, -1), *[0] * unsold]))
+
+
+@pytest.fixture(scope="module")
+def past():
+    return bought()
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +86,11 @@ def test_recent_popularity_counts_the_last_fourteen_days(past, lists):
 def test_rows_are_found_by_id_and_the_last_is_for_strangers(past):
     assert past.rows(np.array(["u03", "zz", "", "u00"])).tolist() == [3, USERS, USERS, 0]
     assert past.orders[USERS].nnz == 0
+
+
+def test_products_that_never_sold_change_nothing_between_the_others():
+    everybody = np.arange(USERS)
+    for fit in (recommend_peers.item_knn_bm25, recommend_peers.item_knn_cosine):
+        alone, among = fit(bought())(everybody), fit(bought(unsold=100))(everybody)
+        assert among[:, :ITEMS] == pytest.approx(alone)
+        assert not among[:, ITEMS:].any()

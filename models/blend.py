@@ -1,31 +1,47 @@
-"""One list from several models: candidates from each, scores side by side, a weighted sum for each slot.
+"""One list from several models: candidates from each, what each says side by side, and one order for each slot.
 
-The same functions rank for evaluation, for the published lists and for the benchmark.
+A slot's order is its ranker's where one was learned (models.ranker), else a weighted sum: the blend. The same functions
+rank for evaluation, for the published lists and for the benchmark.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models import content, frequency, popularity
+from models import content, frequency, neighbours, popularity, ranking_features
+from models.pairs import Pairs
 from models.recommender import Recommender, Weights
-from models.shoppers import Numbers, Scores, Shoppers
+from models.shoppers import Catalogue, Numbers, Scores, Shoppers
 
-MODELS = ("repeat", "collaborative", "content", "popular", "nearby")
-SOURCES = np.array(["repeat", "collaborative", "content", "popular", "popular"])  # contracts.tables.SOURCES
+BLENDED = ("repeat", "collaborative", "content", "popular", "nearby")
+MODELS = (*BLENDED, "ease", "habit", "kin", "kin_new", "category", "newly")
+SOURCES = np.array(["repeat", "collaborative", "content", "popular", "popular"])  # contracts.tables.SOURCES, of BLENDED
 
+OWN = ("repeat", "habit")  # have nothing to say of what was never bought
 NOISE = 1e-6  # 1 would be a product surely wanted; a shop too small to learn from gives rounding errors
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Products worth scoring for each shopper, in order of their numbers; -1 where a row has fewer."""
+    """Products worth ranking for each shopper, in order of their numbers; -1 where a row has fewer."""
 
     items: Numbers  # (users, candidates)
     own: NDArray[np.bool_]  # (users, candidates) bought before
-    scores: Scores  # (models, users, candidates), not negative
+    scores: Scores  # (models, users, candidates) what each of the first of MODELS says, not negative
     coldness: Scores  # (users,) 1 for a shopper without orders, towards 0 with many
+
+    def allowed(self, slot: str) -> NDArray[np.bool_]:
+        """Which the slot (contracts.tables.SLOTS) may show: own products, new ones, or both. (users, candidates)"""
+        there: NDArray[np.bool_] = self.items >= 0
+        return there if slot == "for_you" else there & (self.own if slot == "buy_again" else ~self.own)
+
+    def pairs(self, known: Catalogue, shoppers: Shoppers) -> Pairs:
+        """All candidates of all shoppers, one after the other."""
+        row, column = np.nonzero(self.items >= 0)
+        voices = {MODELS[number]: said[row, column] for number, said in enumerate(self.scores)}
+        return Pairs(known, shoppers, row, self.items[row, column], voices)
 
 
 @dataclass(frozen=True)
@@ -37,46 +53,93 @@ class Ranked:
     sources: NDArray[np.int64]  # (users, k) index into SOURCES of the model that contributed most
 
 
-def candidates(recommender: Recommender, shoppers: Shoppers) -> Candidates:
-    """Every product the shopper bought, what is popular, and the best that they did not buy by each other model."""
-    params, catalogue = recommender.blend, recommender.catalogue
-    repeat = frequency.scores(shoppers, memory=params.memory)
+def candidates(recommender: Recommender, shoppers: Shoppers, models: Sequence[str] | None = None) -> Candidates:
+    """Every product the shopper bought, and the best that they did not buy by each model.
+
+    The models are those that the recommender ranks by, unless they are named.
+    """
+    params = recommender.blend
+    models = models or (MODELS if recommender.rankers.trees else BLENDED)
     own = np.asarray(shoppers.orders.toarray() > 0)
-    collaborative = recommender.factors.place(shoppers.orders) @ recommender.factors.vectors.T
-    collaborative = np.where(collaborative > NOISE, collaborative, 0)
-    text = content.scores(recommender.content, shoppers)
-    nearby = popularity.nearby(catalogue, shoppers, prior_orders=params.prior_orders)
-    everywhere = popularity.recent(catalogue)
-    new = [_proposed(scores, own, params.candidates) for scores in (collaborative, text, nearby)]
-    popular = np.repeat(top(everywhere[None], params.candidates), len(shoppers), axis=0)  # the same for all
-    items = _union([_padded(shoppers), popular, *new])
+    said = voices(recommender, shoppers, models)
+    new = [_proposed(said[model], own, params.candidates) for model in models if model not in OWN]
+    items = _union([_padded(shoppers), *new])
     place = np.maximum(items, 0)
-    scores = [repeat.toarray(), collaborative, text, np.broadcast_to(everywhere, own.shape), nearby]
     total = np.asarray(shoppers.orders.sum(axis=1)).ravel()
     return Candidates(
         items,
         np.take_along_axis(own, place, axis=1) & (items >= 0),
-        np.stack([np.take_along_axis(score, place, axis=1) for score in scores]).astype(np.float32),
+        np.stack([np.take_along_axis(said[model], place, axis=1) for model in models]).astype(np.float32),
         np.asarray(params.cold_orders / (params.cold_orders + total), dtype=np.float32),
     )
 
 
-def rank(found: Candidates, slot: str, weights: Weights, k: int) -> Ranked:
-    """The k best of the candidates that the slot (contracts.tables.SLOTS) allows: own products, new ones, or both."""
-    allowed = found.items >= 0
-    if slot != "for_you":
-        allowed &= found.own if slot == "buy_again" else ~found.own
-    share = np.array([getattr(weights, model) for model in MODELS], dtype=np.float32)
-    voices = np.where(allowed, found.scores, 0)  # (models, users, candidates)
+def voices(recommender: Recommender, shoppers: Shoppers, models: Sequence[str]) -> dict[str, Scores]:
+    """What each of the models says of every product, not negative. (users, items) each"""
+    catalogue, whole = recommender.catalogue, (len(shoppers), len(recommender.catalogue))
+    repeat = frequency.scores(shoppers, memory=recommender.blend.memory)
+    collaborative = recommender.factors.place(shoppers.orders) @ recommender.factors.vectors.T
+    said = {
+        "repeat": repeat.toarray(),
+        "collaborative": np.where(collaborative > NOISE, collaborative, 0),
+        "content": content.scores(recommender.content, shoppers),
+        "popular": np.broadcast_to(popularity.recent(catalogue), whole),
+        "nearby": popularity.nearby(catalogue, shoppers, prior_orders=recommender.blend.prior_orders),
+    }
+    learned = recommender.sources
+    if learned is not None and set(models) - said.keys():
+        bought = np.log1p((repeat @ catalogue.members).toarray())  # (users, categories)
+        won = (bought * np.sqrt(catalogue.newly_sums))[:, catalogue.category_codes] * catalogue.newly_share
+        said |= {
+            "ease": np.maximum(learned.ease.scores(shoppers.orders), 0),
+            "habit": np.maximum(learned.habit.scores(shoppers.orders), 0),
+            "kin": learned.kin.scores(shoppers.ids, shoppers.orders, neighbours.shares(repeat)),
+            "kin_new": learned.kin_new.scores(shoppers.ids, shoppers.orders, frequency.first_purchases(shoppers)),
+            "category": won,
+            "newly": np.broadcast_to(catalogue.newly, whole),
+        }
+    return said
+
+
+def rank(
+    recommender: Recommender, shoppers: Shoppers, found: Candidates, slots: Sequence[str], k: int
+) -> dict[str, Ranked]:
+    """The k best of the candidates for each slot, in the order of its ranker or, without one, of the blend."""
+    weights, rankers = recommender.blend.slots, recommender.rankers
+    ranked = {slot: blended(found, slot, weights[slot], k) for slot in slots if slot not in rankers.trees}
+    if len(ranked) < len(slots):
+        table = ranking_features.table(found.pairs(recommender.catalogue, shoppers), rankers.features)
+        row, column = np.nonzero(found.items >= 0)
+        for slot in (slot for slot in slots if slot in rankers.trees):
+            allowed = found.allowed(slot)[row, column]
+            scores = np.full(found.items.shape, -np.inf, dtype=np.float32)
+            scores[row[allowed], column[allowed]] = rankers.scores(slot, table[allowed])
+            ranked[slot] = _best(found, scores, _loudness(found, slot, weights[slot]), k)
+    return ranked
+
+
+def blended(found: Candidates, slot: str, weights: Weights, k: int) -> Ranked:
+    """The k best by the weighted sum."""
+    loudness = _loudness(found, slot, weights)
+    return _best(found, np.where(found.allowed(slot), loudness.sum(axis=0), -np.inf), loudness, k)
+
+
+def _loudness(found: Candidates, slot: str, weights: Weights) -> Scores:
+    """Each of BLENDED's weighed part in the slot's sum. (models, users, candidates)"""
+    share = np.array([getattr(weights, model) for model in BLENDED], dtype=np.float32)
+    voices = np.where(found.allowed(slot), found.scores[: len(BLENDED)], 0)
     highest = voices.max(axis=2, keepdims=True, initial=0)
     voices = voices / np.where(highest > 0, highest, 1) * share[:, None, None]
-    voices[MODELS.index("content")] *= found.coldness[:, None]
-    total = np.where(allowed, voices.sum(axis=0), -np.inf)
+    voices[BLENDED.index("content")] *= found.coldness[:, None]
+    return voices.astype(np.float32)
+
+
+def _best(found: Candidates, total: Scores, loudness: Scores, k: int) -> Ranked:
     # Stable, and candidates stand in order of their numbers: the more bought product wins a tie.
     best = np.argsort(-total, axis=1, kind="stable")[:, :k]
     scores = np.take_along_axis(total, best, axis=1)
     filled = np.isfinite(scores)
-    loudest = np.take_along_axis(voices.argmax(axis=0), best, axis=1)
+    loudest = np.take_along_axis(loudness.argmax(axis=0), best, axis=1)
     return Ranked(
         np.where(filled, np.take_along_axis(found.items, best, axis=1), -1),
         np.where(filled, scores, 0).astype(np.float32),

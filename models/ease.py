@@ -17,7 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 
 from models.als import typical_row
-from models.shoppers import Numbers, Scores
+from models.shoppers import Numbers, Scores, renumbered
 
 BLOCK = 1024  # products whose columns of K^-1 X are held at once: 80 MB with 10,000 anchors
 
@@ -57,6 +57,12 @@ class Ease:
     @cached_property
     def _by_item(self) -> csr_matrix:
         return self.anchors.T.tocsr()
+
+    def renumbered(self, numbers: Numbers, width: int) -> Self:
+        """The same with product c at numbers[c] of `width`, or gone (-1); a new product says nothing yet."""
+        spread = np.ones(width, dtype=np.float32)
+        spread[numbers[numbers >= 0]] = self.spread[numbers >= 0]
+        return type(self)(renumbered(self.anchors, numbers, width), self.inverse, spread, self.reg)
 
     def save(self, path: Path) -> None:
         """One .npz file, complete or absent."""

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 
 from models.ease import sample
-from models.shoppers import Ids, Numbers, Scores, matrix
+from models.shoppers import Ids, Numbers, Scores, matrix, renumbered
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,11 @@ class Neighbours:
     @cached_property
     def _by_item(self) -> csr_matrix:
         return self.tastes.T.tocsr()
+
+    def renumbered(self, numbers: Numbers, width: int) -> Self:
+        """The same with product c at numbers[c] of `width`, or gone (-1)."""
+        bought, tastes = (renumbered(cells, numbers, width) for cells in (self.bought, self.tastes))
+        return type(self)(self.ids, bought, tastes, self.alpha, self.q)
 
     def save(self, path: Path) -> None:
         """One .npz file, complete or absent."""

@@ -1,7 +1,7 @@
 """The recommender as one artefact: the catalogue, what was learned about its products, and the chosen weights."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Self
 
@@ -9,7 +9,10 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from models.als import Factors
-from models.shoppers import Catalogue, Scores
+from models.ease import Ease
+from models.neighbours import Neighbours
+from models.ranker import Rankers
+from models.shoppers import Catalogue, Numbers, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,54 @@ class BlendParams:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """Sources of candidates that remember some shoppers, the anchors."""
+
+    ease: Ease
+    """Strongly regularised: what goes with what the shopper buys."""
+    habit: Ease
+    """Weakly regularised: close to what the shopper buys."""
+    kin: Neighbours
+    """What neighbours buy."""
+    kin_new: Neighbours
+    """What neighbours lately bought for the first time."""
+
+    def renumbered(self, numbers: Numbers, width: int) -> Self:
+        """The same for a catalogue of `width` products in which the old number c is numbers[c], or -1."""
+        return type(self)(**{name: part.renumbered(numbers, width) for name, part in vars(self).items()})
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        for name, part in vars(self).items():
+            part.save(folder / f"{name}.npz")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        ease, habit = (Ease.load(folder / f"{name}.npz") for name in ("ease", "habit"))
+        kin, kin_new = (Neighbours.load(folder / f"{name}.npz") for name in ("kin", "kin_new"))
+        return cls(ease, habit, kin, kin_new)
+
+
+@dataclass(frozen=True)
 class Recommender:
     """All that ranking needs, and nothing that grows with the number of shoppers."""
 
     catalogue: Catalogue
     factors: Factors
     content: Scores  # (items, rank), unit length
+    sources: Learned | None
+    """None where the blend ranks: it asks none of them."""
     blend: BlendParams
+    rankers: Rankers
+    """By slot; a slot without one is ranked by the blend."""
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.factors.save(folder / "factors.npz")
         np.save(folder / "content.npy", self.content)
+        if self.sources is not None:
+            self.sources.save(folder / "sources")
+        self.rankers.save(folder / "rankers")
         sold = self.catalogue.channel_orders
         arrays = {name: getattr(self.catalogue, name) for name in PLAIN}
         arrays |= {"cells": sold.data, "columns": sold.indices, "starts": sold.indptr}
@@ -73,15 +112,24 @@ class Recommender:
             catalogue,
             Factors.load(folder / "factors.npz"),
             np.load(folder / "content.npy"),
+            Learned.load(folder / "sources") if (folder / "sources").is_dir() else None,
             BlendParams(**chosen, slots=slots),
+            Rankers.load(folder / "rankers"),
         )
 
 
-PLAIN = ("ids", "categories", "orders_7d", "orders_28d", "orders_all", "users_all", "channels")
+PLAIN = tuple(field.name for field in fields(Catalogue) if field.name != "channel_orders")
 
 
-def assemble(catalogue: Catalogue, factors: Factors, content: Scores, blend: BlendParams) -> Recommender:
+def assemble(
+    catalogue: Catalogue,
+    factors: Factors,
+    content: Scores,
+    sources: Learned | None,
+    blend: BlendParams,
+    rankers: Rankers,
+) -> Recommender:
     """The recommender over `catalogue` with product vectors from either engine, in whatever order they came."""
     known = {product: number for number, product in enumerate(factors.ids.tolist())}
     numbers = np.array([known.get(product, -1) for product in catalogue.ids.tolist()], dtype=np.int64)
-    return Recommender(catalogue, factors.renumbered(catalogue.ids, numbers), content, blend)
+    return Recommender(catalogue, factors.renumbered(catalogue.ids, numbers), content, sources, blend, rankers)

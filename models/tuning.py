@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 
-from models.blend import Candidates, rank
+from models.blend import Candidates, blended
 from models.evaluate import K, Tally, Truth
 from models.recommender import BlendParams, Weights
 from models.shoppers import Shoppers
@@ -51,7 +51,7 @@ def judge(
     new = truth.new(shoppers.orders)
     return {
         slot: Tally.of(
-            {label: rank(found, slot, weights, K).items for label, weights in several.items()},
+            {label: blended(found, slot, weights, K).items for label, weights in several.items()},
             new if slot == "discover" else truth,
         )
         for slot, several in tried.items()

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Mapping
 from datetime import date, timedelta
+from functools import partial
 
 from contracts import conf
 from contracts.tables import CLICKS, INTERACTIONS
+from features.histories import histories
 from models import peers
+from models.beyond_accuracy import Assortment, Details
 from models.blend import candidates, rank
 from models.evaluate import K, Tally, Truth
 from models.params import ModelParams
@@ -15,6 +18,7 @@ from models.shoppers import Shoppers
 from pipelines import learning
 from pipelines.build_features import FeatureParams
 from pipelines.lake import Lake
+from pipelines.report import page
 from pipelines.settings import Settings
 from pipelines.spark import session
 from pipelines.tracking import CHAMPION, Tracking, Version
@@ -35,14 +39,18 @@ def run(day: date, settings: Settings | None = None) -> dict[str, object]:
     losses = lost(tallies)
     if losses:
         serves = False
-        tracking.refuse(version, day=day, reason="; ".join(losses))
+        reason = "; ".join(losses)
+        tracking.refuse(version, day=day, reason=reason)
     else:
         reason = "holds its own on the held-out weeks" if tallies else "not judged: too little history"
         serves = tracking.promote(version, day=day, reason=reason)
         report["reason"] = reason
     champion = tracking.version(NAME, CHAMPION)
     report |= {"promoted": serves, "lost": losses, "champion": champion.number if champion else None}
-    Lake(settings.lake_uri).report(f"evaluate/{day}.json", report)
+    lake = Lake(settings.lake_uri)
+    lake.report(f"evaluate/{day}.json", report)
+    verdict = f"Version {version.number} {'serves' if serves else 'does not serve'}: {reason}."
+    lake.page(f"evaluate/{day}.html", page(day, tallies, verdict=verdict))
     return report
 
 
@@ -58,21 +66,22 @@ def _tallies(version: Version, day: date, settings: Settings, tracking: Tracking
     half_life_days = conf.load("features", FeatureParams).user_product.half_life_days
     first = as_of - timedelta(days=window)
     interactions, clicks = (lake.frame(spark, table, days=(date.min, as_of)) for table in (INTERACTIONS, CLICKS))
-    own = learning.own_products(interactions, clicks, as_of=first, half_life_days=half_life_days)
+    own = histories(interactions, clicks, as_of=first, half_life_days=half_life_days)
     rows = learning.judged(own, interactions, as_of=first, days=window)
-    tallies = learning.tallied(rows, recommender, judge)
+    assortment = Assortment.of(recommender.catalogue.users_all, recommender.catalogue.categories)
+    tallies = learning.tallied(rows, recommender, partial(judge, assortment))
     return {task: tally for task, tally in tallies.items() if tally.shoppers}
 
 
-def judge(recommender: Recommender, shoppers: Shoppers, truth: Truth) -> dict[str, Tally]:
+def judge(assortment: Assortment, recommender: Recommender, shoppers: Shoppers, truth: Truth) -> dict[str, Tally]:
     """One block's tally of the product and its peers, for both tasks."""
-    found = candidates(recommender, shoppers)
+    ranked = rank(recommender, shoppers, candidates(recommender, shoppers), tuple(SLOT_OF.values()), K)
     simple = peers.lists(peers.scores(recommender, shoppers), shoppers)
+    details = Details(shoppers.orders, assortment)
     truths = {"next": truth, "discover": truth.new(shoppers.orders)}
     tallies = {}
     for task, slot in SLOT_OF.items():
-        product = rank(found, slot, recommender.blend.slots[slot], K).items
-        tallies[task] = Tally.of({"product": product, **simple[task]}, truths[task])
+        tallies[task] = Tally.of({"product": ranked[slot].items, **simple[task]}, truths[task], details)
     return tallies
 
 

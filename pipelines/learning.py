@@ -16,14 +16,17 @@ from pyspark.sql.types import StructType
 
 from features.channel_product import channel_product
 from features.histories import histories
+from features.products import COUNTS
 from features.user_product import user_product
-from models import als, als_spark, content
+from models import als, als_spark, content, ease, frequency, neighbours
 from models.evaluate import Tally, Truth, total
 from models.params import ModelParams
-from models.recommender import BlendParams, Recommender, assemble
-from models.shoppers import Catalogue, Ids, Shoppers, matrix
+from models.ranker import Rankers
+from models.recommender import BlendParams, Learned, Recommender, assemble
+from models.shoppers import Catalogue, Ids, Log, Shoppers, matrix
 
 BLOCK = 64  # shoppers scored at once: 64 x 100,000 products are 25 MB a model
+CHANNEL_DAYS = 84  # a season: where someone shops changes slowly
 TASKS_A_CORE = 4  # small enough that one core is not left with the heaviest shoppers
 
 
@@ -36,10 +39,11 @@ def catalogue(products: pa.Table, channels: pa.Table) -> Catalogue:
     known = Catalogue(
         ids=ids[order],
         categories=_strings(shown["category"])[order],
-        orders_7d=_counts(shown["orders_7d"])[order],
-        orders_28d=_counts(shown["orders_28d"])[order],
-        orders_all=_counts(shown["orders_all"])[order],
-        users_all=_counts(shown["users_all"])[order],
+        brands=_strings(shown["brand"])[order],
+        **{name: _counts(shown[name])[order] for name in COUNTS},
+        age_days=_ages(shown["first_sold_on"], products["day"])[order],
+        paid=_prices(shown["paid_minor"])[order],
+        paid_14d=_prices(shown["paid_14d_minor"])[order],
         channels=names,
         channel_orders=matrix(np.zeros(0, int), np.zeros(0, int), np.zeros(0), (len(names), len(ids))),
     )
@@ -61,15 +65,18 @@ def texts(products: pa.Table, known: Catalogue) -> list[str]:
 def shoppers(rows: pa.Table | pa.RecordBatch, known: Catalogue) -> Shoppers:
     """A block of features.histories as arrays; products that may not be recommended fall away."""
     ids = _strings(rows["user_id"])
-    row, column = _lists(rows["product_ids"], known.numbers)
-    visit, channel = _lists(rows["channels"], known.channel_numbers)
+    row, item = _lists(rows["product_ids"], known.numbers)
+    _, channel = _lists(rows["channels"], known.channel_numbers)
+    age, orders, units, paid, weights = (_floats(rows[name]) for name in ("ages", "orders", "units", "paid", "weights"))
     click, clicked = _lists(rows["clicked"], known.numbers)
-    size = (len(ids), len(known))
+    size, sold = (len(ids), len(known)), item >= 0
+    lately = age <= CHANNEL_DAYS
     return Shoppers(
         ids=ids,
-        orders=matrix(row, column, _flat(rows["orders"]), size),
-        recency=matrix(row, column, _flat(rows["recency"]), size),
-        channels=matrix(visit, channel, _flat(rows["channel_orders"]), (len(ids), len(known.channels))),
+        log=Log(row[sold], item[sold], age[sold], orders[sold], units[sold], paid[sold], weights[sold], channel[sold]),
+        orders=matrix(row, item, orders, size),
+        recency=matrix(row, item, weights, size),
+        channels=matrix(row[lately], channel[lately], orders[lately], (len(ids), len(known.channels))),
         clicks=matrix(click, clicked, np.ones(len(click)), size),
     )
 
@@ -80,12 +87,6 @@ def truth(rows: pa.Table | pa.RecordBatch, known: Catalogue) -> Truth:
     bought = matrix(row, column, np.ones(len(row)), (rows.num_rows, len(known)))
     bought.data[:] = 1
     return Truth(bought, np.bincount(row[column < 0], minlength=rows.num_rows))
-
-
-def own_products(interactions: DataFrame, clicks: DataFrame, *, as_of: date, half_life_days: float) -> DataFrame:
-    """features.histories as of any day, for which the lake holds no snapshot."""
-    own = user_product(interactions, as_of=as_of, half_life_days=half_life_days)
-    return histories(own, interactions, clicks, as_of=as_of)
 
 
 def judged(rows: DataFrame, interactions: DataFrame, *, as_of: date, days: int) -> DataFrame:
@@ -100,11 +101,13 @@ def judged(rows: DataFrame, interactions: DataFrame, *, as_of: date, days: int) 
 def learn(
     products: pa.Table,
     interactions: DataFrame,
+    clicks: DataFrame,
     params: ModelParams,
     *,
     as_of: date,
     half_life_days: float,
     blend: BlendParams,
+    rankers: Rankers,
     checkpoint_dir: str,
 ) -> Recommender:
     """The recommender as it would have been trained in the night before `as_of`. `products`: PRODUCTS as of then."""
@@ -119,7 +122,25 @@ def learn(
         orders = matrix(row, column, cells["orders"].to_numpy(), (len(ids), len(known)))
         factors = als.fit(known.ids, orders, params.als, seed=params.seed)
     vectors = content.fit(texts(products, known), params.content, seed=params.seed)
-    return assemble(known, factors, vectors, blend)
+    sources = None
+    if params.ranker.windows:
+        everybody = histories(interactions, clicks, as_of=as_of, half_life_days=half_life_days)
+        chosen = everybody.where(F.size("product_ids") > 0).orderBy(F.xxhash64("user_id"), "user_id")
+        most = max(params.ease.anchors, params.habit.anchors, params.neighbours.anchors)
+        sources = _remembered(shoppers(chosen.limit(most).toArrow(), known), params)
+    return assemble(known, factors, vectors, sources, blend, rankers)
+
+
+def _remembered(anchors: Shoppers, params: ModelParams) -> Learned:
+    """What is learned from some shoppers, who stand for all where there are more."""
+    tastes = neighbours.shares(frequency.scores(anchors, memory=params.blend.memory))
+    fresh = frequency.first_purchases(anchors)
+    return Learned(
+        ease=ease.fit(anchors.orders, params.ease, seed=params.seed),
+        habit=ease.fit(anchors.orders, params.habit, seed=params.seed),
+        kin=neighbours.fit(anchors.ids, anchors.orders, tastes, params.neighbours, seed=params.seed),
+        kin_new=neighbours.fit(anchors.ids, anchors.orders, fresh, params.neighbours, seed=params.seed),
+    )
 
 
 def in_blocks(
@@ -172,8 +193,27 @@ def _strings(column: Any) -> Ids:
     return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.str_)
 
 
+def _ages(sold: Any, day: Any) -> NDArray[np.float32]:
+    """Days from the first sale to the day after `day`, NaN when it was never sold."""
+    if not len(sold):
+        return np.zeros(0, dtype=np.float32)
+    first = np.asarray(sold.to_numpy(), dtype="datetime64[D]")
+    age = (np.datetime64(day[0].as_py(), "D") - first) / np.timedelta64(1, "D")  # NaN for NaT
+    return np.asarray(age + 1, dtype=np.float32)
+
+
+def _prices(column: Any) -> NDArray[np.float32]:
+    """NaN where unknown, or nothing was paid."""
+    paid = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float32)
+    return np.where(paid > 0, paid, np.float32(np.nan))
+
+
 def _counts(column: Any) -> NDArray[np.float32]:
     return np.asarray(column.to_numpy(), dtype=np.float32)
+
+
+def _floats(column: Any) -> NDArray[np.float32]:
+    return _flat(column).astype(np.float32)
 
 
 def _flat(column: Any) -> NDArray[Any]:

@@ -20,7 +20,6 @@ from contracts.tables import (
     PRODUCTS,
     SLOTS,
     USER_LISTS,
-    USER_PRODUCT,
     Table,
 )
 from features.histories import histories
@@ -31,6 +30,7 @@ from models.recommender import Recommender, assemble
 from models.shoppers import Catalogue, Numbers, Shoppers
 from models.similar import Likeness, ListParams
 from pipelines import learning
+from pipelines.build_features import FeatureParams
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema, spark_schema
 from pipelines.settings import Settings
@@ -81,26 +81,25 @@ def current(learned: Recommender, lake: Lake, day: date, params: ModelParams) ->
     until = day + timedelta(days=1)
     known = lake.arrow(PRODUCTS, days=(day, until))
     catalogue = learning.catalogue(known, lake.arrow(CHANNEL_PRODUCT, days=(day, until)))
-    vectors = learned.content
+    vectors, sources = learned.content, learned.sources
     if not np.array_equal(catalogue.ids, learned.catalogue.ids):
         vectors = content.fit(learning.texts(known, catalogue), params.content, seed=params.seed)
-    return assemble(catalogue, learned.factors, vectors, learned.blend)
+        sources = sources and sources.renumbered(catalogue.numbers(learned.catalogue.ids), len(catalogue))
+    return assemble(catalogue, learned.factors, vectors, sources, learned.blend, learned.rankers)
 
 
 def _histories(spark: SparkSession, lake: Lake, day: date) -> DataFrame:
     as_of = day + timedelta(days=1)
-    own = lake.frame(spark, USER_PRODUCT, days=(day, as_of))
     interactions, clicks = (lake.frame(spark, table, days=(date.min, as_of)) for table in (INTERACTIONS, CLICKS))
-    return histories(own, interactions, clicks, as_of=as_of)
+    half_life_days = conf.load("features", FeatureParams).user_product.half_life_days
+    return histories(interactions, clicks, as_of=as_of, half_life_days=half_life_days)
 
 
 def user_rows(
     model: Recommender, likeness: Likeness, shoppers: Shoppers, *, day: date, k: int
 ) -> Iterator[pa.RecordBatch]:
     """USER_LISTS of a block of shoppers; a slot in which nothing can be shown gets no row."""
-    found = candidates(model, shoppers)
-    for slot in SLOTS:
-        ranked = rank(found, slot, model.blend.slots[slot], k)
+    for slot, ranked in rank(model, shoppers, candidates(model, shoppers), SLOTS, k).items():
         because = likeness.reasons(ranked, shoppers.orders, shoppers.clicks)
         rows = [
             {

@@ -1,6 +1,5 @@
 from contracts.tables import CLICKS, INTERACTIONS
 from features.histories import histories
-from features.user_product import user_product
 from tests.features.rows import day, frame, interaction
 
 
@@ -17,9 +16,8 @@ def test_one_row_holds_all_that_is_known_of_a_shopper(spark):
         click(10, "eve", "tea"),  # as_of: not known yet
         click(9, "ann", "pan", derived=True),  # made from a basket that the models may be judged on
     ]  # fmt: skip
-    own = user_product(bought, as_of=day(10), half_life_days=1)
-    found = histories(own, bought, frame(spark, CLICKS, clicks), as_of=day(10)).orderBy("user_id")
+    found = histories(bought, frame(spark, CLICKS, clicks), as_of=day(10), half_life_days=1).orderBy("user_id")
     ann, eve = found.collect()
-    assert (ann.product_ids, ann.orders, ann.recency) == (["jam", "tea"], [2, 1], [2 * 0.5, 0.5**5])
-    assert (ann.channels, ann.channel_orders, ann.clicked) == (["s", "web"], [2, 1], ["mug"])
-    assert (eve.product_ids, eve.orders, eve.channels, eve.clicked) == ([], [], [], ["mug", "pot"])
+    assert (ann.product_ids, ann.ages, ann.channels) == (["tea", "jam"], [5, 1], ["web", "s"])
+    assert (ann.orders, ann.weights, ann.clicked) == ([1, 2], [0.5**5, 2 * 0.5], ["mug"])
+    assert (eve.product_ids, eve.ages, eve.orders, eve.clicked) == ([], [], [], ["mug", "pot"])

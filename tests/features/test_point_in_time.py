@@ -49,7 +49,7 @@ def features(spark, given):
         "products": products(frames["catalog"], frames["prices"], history, as_of=as_of),
         "user_product": own,
         "channel_product": channel_product(history, as_of=as_of),
-        "histories": histories(own, history, frames["clicks"], as_of=as_of),
+        "histories": histories(history, frames["clicks"], as_of=as_of, half_life_days=7.0),
     }
     return {name: sorted(map(str, rows.collect())) for name, rows in made.items()}
 

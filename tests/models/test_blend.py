@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from models.blend import SOURCES, candidates, rank, top
+from models.blend import SOURCES, blended, candidates, top
 from tests.models.shop import blend, catalogue, recommender, shoppers, weights
 
 
 def ranked(model, people, slot, chosen, k=10):
-    made = rank(candidates(model, people), slot, chosen, k)
+    made = blended(candidates(model, people), slot, chosen, k)
     return [[number for number in row if number >= 0] for row in made.items.tolist()], made
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 
 from models.als import Factors
+from models.ranker import Rankers
 from models.recommender import Recommender, assemble
 from models.shoppers import matrix
 from tests.models.shop import blend, catalogue, recommender, weights
@@ -21,7 +22,7 @@ def test_it_comes_back_as_it_was_saved(tmp_path):
 
 def test_factors_learned_in_another_order_find_their_products():
     learned = Factors(np.array(["gone", "p1", "p0"]), np.array([[1], [2], [3]], dtype=np.float32), reg=1, alpha=1)
-    made = assemble(catalogue([9, 8, 7]), learned, np.zeros((3, 1), dtype=np.float32), blend())
+    made = assemble(catalogue([9, 8, 7]), learned, np.zeros((3, 1), dtype=np.float32), None, blend(), Rankers.none())
     assert made.factors.vectors.tolist() == [[3], [2], [0]]
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.blend import candidates, rank
+from models.blend import blended, candidates
 from models.similar import Likeness
 from tests.models.shop import catalogue, recommender, shoppers, weights
 
@@ -31,7 +31,7 @@ def test_few_buyers_say_nothing():
 def test_reasons_are_the_shoppers_own_products():
     model = recommender(catalogue([9, 8, 7, 6]), vectors=np.zeros((4, 1)), content=TEXT)
     people = shoppers([[0, 0, 3, 0]], clicks=[[1, 0, 0, 0]])
-    ranked = rank(candidates(model, people), "for_you", weights(repeat=1, content=0.9, popular=0.01), 4)
+    ranked = blended(candidates(model, people), "for_you", weights(repeat=1, content=0.9, popular=0.01), 4)
     told = dict(
         zip(
             ranked.items[0].tolist(),

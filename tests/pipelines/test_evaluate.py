@@ -20,6 +20,10 @@ def test_a_model_that_holds_its_own_becomes_champion(night):
     assert report["metrics"]["next"]["shoppers"] == 24
     kept = Path(made.settings.lake_uri) / "_reports" / "evaluate" / f"{made.day}.json"
     assert json.loads(kept.read_text()) == report
+    drawn = kept.with_suffix(".html").read_text()
+    assert "Version 1 serves: holds its own on the held-out weeks." in drawn
+    assert drawn.count("<table>") == 2  # one for each task
+    assert "share of repeats in the list" in drawn
 
 
 def test_a_worse_model_does_not_serve_and_it_is_said_why(night):

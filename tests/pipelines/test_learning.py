@@ -14,7 +14,9 @@ DAY = date(2017, 1, 1)
 def product(name, orders, *, recommendable=True, brand=None):
     return {
         "day": DAY, "product_id": name, "name": f"the {name}", "category": "a/b", "brand": brand,
-        "recommendable": recommendable, "orders_7d": 1, "orders_28d": 2, "orders_all": orders, "users_all": 1,
+        "recommendable": recommendable, "orders_7d": 1, "orders_28d": 2, "orders_84d": 2, "orders_all": orders,
+        "users_all": 1, "repeat_users": 0, "new_7d": 0, "new_28d": 1, "first_sold_on": date(2016, 12, 2),
+        "paid_minor": None if brand else 90.0,
     }  # fmt: skip
 
 
@@ -30,10 +32,11 @@ CHANNELS = pa.Table.from_pylist(
 KNOWN = learning.catalogue(PRODUCTS_NOW, CHANNELS)
 HISTORIES = pa.RecordBatch.from_pylist(
     [
-        {"user_id": "ann", "product_ids": ["fuel", "tea"], "orders": [4, 2], "recency": [0.5, 1.5],
-         "channels": ["web", "closed"], "channel_orders": [2, 9], "clicked": ["mug", "mug"], "bought": ["tea", "xyz"]},
-        {"user_id": "eve", "product_ids": [], "orders": [], "recency": [], "channels": [], "channel_orders": [],
-         "clicked": [], "bought": ["jam"]},
+        {"user_id": "ann", "product_ids": ["tea", "fuel", "tea"], "ages": [90, 9, 4],
+         "channels": ["web", "web", "closed"], "orders": [1, 4, 1], "units": [3, 4, 1], "paid": [300, 4, 90],
+         "weights": [0.5, 0.5, 1.0], "clicked": ["mug", "mug"], "bought": ["tea", "xyz"]},
+        {"user_id": "eve", "product_ids": [], "ages": [], "channels": [], "orders": [], "units": [], "paid": [],
+         "weights": [], "clicked": [], "bought": ["jam"]},
     ]
 )  # fmt: skip
 
@@ -41,6 +44,8 @@ HISTORIES = pa.RecordBatch.from_pylist(
 def test_products_are_numbered_by_popularity_then_id_without_those_not_to_be_shown():
     assert KNOWN.ids.tolist() == ["jam", "mug", "tea"]
     assert KNOWN.orders_all.tolist() == [9, 3, 3]
+    assert KNOWN.age_days.tolist() == [31, 31, 31]  # as of 2 January
+    assert (KNOWN.paid.tolist()[:2], np.isnan(KNOWN.paid[2])) == ([90, 90], True)
     assert KNOWN.channels.tolist() == ["store", "web"]
     assert KNOWN.channel_orders.toarray().tolist() == [[1, 0, 0], [0, 0, 2]]
     assert learning.texts(PRODUCTS_NOW, KNOWN) == ["the jam a/b  ", "the mug a/b  ", "the tea a/b Leaf "]
@@ -53,7 +58,9 @@ def test_a_block_of_shoppers_becomes_arrays_also_when_it_is_a_slice():
         assert people.orders.toarray().tolist() == [[0, 0, 2], [0, 0, 0]][-len(names) :]
     ann = learning.shoppers(HISTORIES.slice(0, 1), KNOWN)
     assert ann.recency.toarray().tolist() == [[0, 0, 1.5]]
-    assert ann.channels.toarray().tolist() == [[0, 2]]
+    assert ann.channels.toarray().tolist() == [[0, 4]]  # the tea is older than a season
+    assert [column.tolist() for column in (ann.log.row, ann.log.item, ann.log.age_days)] == [[0, 0], [2, 2], [90, 4]]
+    assert (ann.log.paid.tolist(), ann.log.channel.tolist()) == ([300, 90], [1, -1])
     assert ann.clicks.toarray().tolist() == [[0, 2, 0]]
 
 

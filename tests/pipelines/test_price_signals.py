@@ -35,7 +35,7 @@ def product(name, category="d0/c0", price=80, regular=100, orders_28d=8):
         "day": DAY, "product_id": name, "name": name, "category": category, "brand": None, "size": None,
         "description": None, "recommendable": True, "list_price_minor": regular, "price_minor": price,
         "currency": "USD" if price is not None else None, "orders_7d": 0, "orders_28d": orders_28d,
-        "orders_all": 0, "users_all": 0,
+        "orders_84d": 0, "orders_all": 0, "users_all": 0, "repeat_users": 0, "new_7d": 0, "new_28d": 0,
     }  # fmt: skip
 
 

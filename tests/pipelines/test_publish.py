@@ -11,6 +11,7 @@ import redis
 from benchmarks.synthetic import Synthetic
 from contracts import keys
 from contracts.tables import ITEM_VECTORS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, SLOTS, USER_LISTS
+from features.products import COUNTS
 from models import session
 from pipelines import generation as encoding
 from pipelines import lists, price_signals, publish, vectors
@@ -57,7 +58,7 @@ def tables(rank=1.0):
     signal = {"currency": "EUR", "list_price_minor": 500, "price_minor": 399, "cost_minor": None, "elasticity": -1.5}
     signal |= {"elasticity_se": 0.2, "identified_by": "events", "weekly_units": 12.0}
     known = dict.fromkeys(arrow_schema(PRODUCTS).names) | {"recommendable": True}
-    known |= dict.fromkeys(("orders_7d", "orders_28d", "orders_all", "users_all"), 1)
+    known |= dict.fromkeys(COUNTS, 1)
     return {
         PRODUCTS: [
             known | {"day": DAY, "product_id": product(n), "name": "a", "category": "food/milk/oat"}

@@ -1,0 +1,138 @@
+"""Learning to rank: gradient boosted trees put the candidates of a slot in order.
+
+LambdaRank (Burges, "From RankNet to LambdaRank to LambdaMART", 2010) by LightGBM, learned from earlier windows of the
+shop's own history: candidates and features as they were before the window, labels what was bought in it.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from models.shoppers import Numbers, Scores
+
+Labels = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRanker:
+    """conf/models.toml [ranker.slots.*]."""
+
+    trees: int
+    leaves: int
+    negatives: int
+    """Candidates that each shopper did not buy in the window and that are learned from, drawn from all alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankerParams:
+    """conf/models.toml [ranker]."""
+
+    windows: int
+    """Windows of history that are learned from, the newest first; with 0 the blend ranks."""
+    shoppers: int
+    """Most shoppers of a window that are learned from."""
+    least_groups: int
+    """With fewer shoppers who bought anything in the windows, the blend ranks."""
+    seeds: int
+    """Rankers of each slot, whose scores are averaged."""
+    learning_rate: float
+    least_leaf: int
+    row_share: float
+    feature_share: float
+    truncation: int
+    """Places at the top of a list that count."""
+    bins: int
+    features: tuple[str, ...]
+    slots: dict[str, SlotRanker]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Pairs of one or several windows to learn from, a shopper's together."""
+
+    table: Scores  # (pairs, features)
+    labels: Labels  # (pairs,) bought in the window
+    groups: Numbers  # (shoppers,) pairs of each
+
+    @classmethod
+    def joined(cls, frames: list["Frame"]) -> "Frame":
+        return cls(
+            np.concatenate([frame.table for frame in frames]),
+            np.concatenate([frame.labels for frame in frames]),
+            np.concatenate([frame.groups for frame in frames]),
+        )
+
+
+@dataclass(frozen=True)
+class Rankers:
+    """The trees of each slot and the features that they want, in order."""
+
+    features: tuple[str, ...]
+    trees: dict[str, list[lgb.Booster]]
+
+    @classmethod
+    def none(cls) -> "Rankers":
+        """Every slot is ranked by the blend."""
+        return cls((), {})
+
+    def scores(self, slot: str, table: Scores) -> Scores:
+        """Mean of the slot's rankers, unitless, higher is better. `table` (pairs, features)"""
+        several = [booster.predict(table, raw_score=True, num_threads=1) for booster in self.trees[slot]]
+        return np.asarray(np.mean(several, axis=0), dtype=np.float32)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / "features.json").write_text(json.dumps(self.features, indent=1))
+        for slot, boosters in self.trees.items():
+            for number, booster in enumerate(boosters):
+                booster.save_model(folder / f"{slot}.{number}.txt")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        trees: dict[str, list[lgb.Booster]] = {}
+        for file in sorted(folder.glob("*.txt")):
+            trees.setdefault(file.name.partition(".")[0], []).append(lgb.Booster(model_file=file))
+        return cls(tuple(json.loads((folder / "features.json").read_text())), trees)
+
+
+def fit(frame: Frame, slot: str, params: RankerParams, *, seed: int) -> list[lgb.Booster]:
+    """The slot's rankers."""
+    chosen = params.slots[slot]
+    data = lgb.Dataset(
+        frame.table,
+        frame.labels.astype(np.float32),
+        group=frame.groups,
+        feature_name=list(params.features),
+        params={"max_bin": params.bins, "verbose": -1},
+    )
+    settings = {
+        "objective": "lambdarank",
+        "lambdarank_truncation_level": params.truncation,
+        "num_leaves": chosen.leaves,
+        "learning_rate": params.learning_rate,
+        "min_data_in_leaf": params.least_leaf,
+        "bagging_fraction": params.row_share,
+        "bagging_freq": 1,
+        "feature_fraction": params.feature_share,
+        "max_bin": params.bins,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+    }
+    return [lgb.train(settings | {"seed": seed + turn}, data, chosen.trees) for turn in range(params.seeds)]
+
+
+def sampled(labels: Labels, negatives: int, draw: np.random.Generator) -> Numbers:
+    """Positions of one shopper's pairs to learn from: all that were bought, and some that were not.
+
+    Drawn alike from all: were own products drawn more often than new ones, the trees would take new ones for better.
+    """
+    missed = np.flatnonzero(~labels)
+    if len(missed) > negatives:
+        missed = draw.choice(missed, negatives, replace=False)
+    return np.sort(np.concatenate([np.flatnonzero(labels), missed]))

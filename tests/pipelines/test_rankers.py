@@ -1,0 +1,70 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from contracts import conf
+from models.blend import candidates, rank
+from models.evaluate import Tally
+from models.params import ModelParams
+from models.ranker import SlotRanker
+from pipelines import build_features, learning
+from pipelines.past import Past
+from tests.pipelines.small_night import fill
+
+CONF = conf.load("models", ModelParams)
+RANKER = replace(
+    CONF.ranker,
+    windows=2,
+    least_groups=5,
+    least_leaf=5,
+    slots={slot: SlotRanker(trees=20, leaves=6, negatives=30) for slot in ("for_you", "discover")},
+)
+PARAMS = replace(CONF, ranker=RANKER)
+
+
+@pytest.fixture(scope="module")
+def past(spark, tmp_path_factory):
+    night = fill(tmp_path_factory.mktemp("rankers"))
+    build_features.run(night.day, night.settings)
+    return Past.before(
+        spark, night.lake, night.day + timedelta(days=1), PARAMS, f"{night.settings.lake_uri}/checkpoints"
+    )
+
+
+def judge(model, shoppers, truth):
+    ranked = rank(model, shoppers, candidates(model, shoppers), ("for_you",), 10)
+    return {"next": Tally.of({"product": ranked["for_you"].items}, truth)}
+
+
+def test_trees_grow_from_windows_before_the_judged_one_and_order_its_shoppers_lists(past):
+    held_from = past.as_of - timedelta(days=28)
+    rankers = past.rankers(held_from, {})
+    assert rankers.trees.keys() == RANKER.slots.keys()
+    model = past.recommender(held_from, PARAMS.blend, rankers)
+    tallies = learning.tallied(past.window(held_from), model, judge)
+    assert tallies["next"].shoppers == 24
+    assert tallies["next"].mean("product") > 0.8  # three usual products each, bought again and again
+
+
+def test_what_happens_after_a_window_changes_no_tree(past):
+    until = past.as_of - timedelta(days=28)
+    before = replace(past, interactions=past.interactions.where(f"day < '{until}'"))
+    first, second = (one.rankers(until, {}).trees["for_you"][0].model_to_string() for one in (past, before))
+    assert first == second
+
+
+def test_with_too_few_shoppers_or_no_history_the_blend_ranks(past):
+    few = replace(past, params=replace(PARAMS, ranker=replace(RANKER, least_groups=10_000)))
+    assert few.rankers(past.as_of, {}).trees == {}
+    assert past.rankers(past.first + timedelta(days=28), {}).trees == {}
+
+
+def test_without_windows_nothing_is_remembered_of_anybody(past):
+    plain = replace(past, params=replace(PARAMS, ranker=replace(RANKER, windows=0)))
+    rankers = plain.rankers(past.as_of, {})
+    assert rankers.trees == {}
+    model = plain.recommender(past.as_of, PARAMS.blend, rankers)
+    assert model.sources is None
+    assert np.isfinite(model.factors.vectors).all()

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from contracts import conf, keys
 from contracts.tables import PRICE_SIGNALS
 from models.pricing import Guardrails, Signals, quote
+from models.session import SessionParams
 from pipelines.schemas import arrow_schema
 from serving.generation import Generation
 from serving.prices import quotes
@@ -90,6 +91,9 @@ async def served(redis_url):
             "format": keys.FORMAT,
             "items": 0,
             "item_chunks": [],
+            "vector_chunks": [],
+            "rank": 1,
+            "session": asdict(conf.load("session", SessionParams)),
             "scopes": [],
             "policy": "golden",
             "as_of": "2017-12-29",

@@ -20,6 +20,10 @@ help:  ## show this list
 demo: $(READY)  ## the whole story on a year of real purchases: stack, load, train, publish, ask (KEEP=1 leaves it up)
 	@$(PYTHON) -m shelfwise demo
 
+# Two processes share the cores: threads of their own would fight for them, and JVMs that live for seconds gain nothing
+# from having their code optimised.
+test: export OMP_NUM_THREADS := 1
+test: export JAVA_TOOL_OPTIONS := -XX:TieredStopAtLevel=1
 test: $(READY)  ## every test, with real PostgreSQL, Redis and Spark
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 

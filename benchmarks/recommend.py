@@ -170,7 +170,7 @@ def proposals(found: Candidates, most: int) -> dict[str, Numbers]:
     """Candidates by where they come from: the shopper's own, all, and the best new ones of each model. (users, any)"""
     new = (found.items >= 0) & ~found.own
     made = {"all": found.items, "own": np.where(found.own, found.items, -1)}
-    for model, scores in zip(MODELS, found.scores, strict=True):
+    for model, scores in zip(MODELS, found.scores, strict=False):  # without trees only the blended ones speak
         said = np.where(new & (scores > 0), scores, -np.inf)
         best = np.argsort(-said, axis=1, kind="stable")[:, :most]
         known = np.isfinite(np.take_along_axis(said, best, axis=1))

@@ -1,0 +1,131 @@
+"""A shop that brings its own files, from the loader through one night of a real Airflow to recommendations.
+
+Other ids, other categories, no prices, no clicks. The clock starts ingestion, the assets carry the day to publication.
+"""
+
+import json
+import time
+import urllib.request
+from datetime import UTC, date, datetime, timedelta
+
+import httpx
+import pytest
+
+from dags import assets
+from shelfwise.local.airflow import EmbeddedAirflow
+from tests.e2e import own_shop
+
+CHAIN = ("nightly_ingest", "nightly_features", "nightly_training", "nightly_publishing")
+NIGHT_S = 700
+LAST_ORDER = datetime.now(UTC).date() - timedelta(days=4)
+
+
+def catalogue(shelfwise):
+    """Category of each product that the shop shows, page by page."""
+    found, query = {}, {"limit": 10}
+    while query:
+        page = httpx.get(shelfwise.env["CORE_URL"] + "/products", params=query).raise_for_status().json()
+        found |= {item["product_id"]: item["category"] for item in page["items"]}
+        query = page["next_cursor"] and {"limit": 10, "cursor": page["next_cursor"]}
+    return found
+
+
+def test_a_broken_file_changes_nothing_and_says_why(shelfwise, tmp_path):
+    _, products = own_shop.write(tmp_path, LAST_ORDER)
+    broken = tmp_path / "broken.csv"
+    broken.write_text(
+        "order_id,user_id,product_id,quantity,ordered_at\n1,anna,001,1,2026-03-01\n2,berta,001,minus one,2026-03-01\n"
+    )
+    done = shelfwise.run("load", "files", "--orders", str(broken), "--products", str(products))
+    assert done.returncode == 1
+    for said in ("broken.csv", "row 3", "minus one", "quantity"):
+        assert said in done.stderr
+    assert catalogue(shelfwise) == {}
+
+
+@pytest.fixture(scope="module")
+def airflow(shelfwise, free_port, tmp_path_factory, stack_root):
+    orders, products = own_shop.write(tmp_path_factory.mktemp("own"), LAST_ORDER)
+    shelfwise("load", "files", "--orders", str(orders), "--products", str(products), "--source", "own")
+    shelfwise("backfill")  # the days before: the clock only ever starts the latest night
+    with EmbeddedAirflow(stack_root / "airflow", free_port(), env=shelfwise.env) as airflow:
+        known_by = time.monotonic() + 180
+        while {dag["dag_id"] for dag in ask(airflow, "/dags")["dags"]} != set(CHAIN):
+            assert time.monotonic() < known_by, ask(airflow, "/importErrors")
+            time.sleep(0.5)
+        for dag in reversed(CHAIN):  # the clock's last: nobody may miss what it starts
+            airflow.command("dags", "unpause", dag)
+        yield airflow
+
+
+def ask(airflow, path):
+    with urllib.request.urlopen(f"{airflow.url}/auth/token", timeout=10) as answer:
+        token = json.load(answer)["access_token"]
+    question = urllib.request.Request(f"{airflow.url}/api/v2{path}", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(question, timeout=10) as answer:
+        return json.load(answer)
+
+
+def runs(airflow):
+    return {run["dag_id"]: run for run in ask(airflow, "/dags/~/dagRuns")["dag_runs"]}
+
+
+@pytest.fixture(scope="module")
+def night(airflow):
+    """The last run of each DAG, once all have ended."""
+    deadline = time.monotonic() + NIGHT_S
+    while (last := runs(airflow).get("nightly_publishing")) is None or last["state"] not in ("success", "failed"):
+        states = {dag: run["state"] for dag, run in runs(airflow).items()}
+        assert "failed" not in states.values(), states
+        assert time.monotonic() < deadline, states
+        time.sleep(2)
+
+    return runs(airflow)
+
+
+def test_a_night_ends_in_a_live_generation(airflow, shelfwise, night):
+    assert {dag: run["state"] for dag, run in night.items()} == dict.fromkeys(CHAIN, "success")
+    [key] = {run["partition_key"] for run in night.values()}
+    assert datetime.now(UTC).date() - date.fromisoformat(key) in (timedelta(days=1), timedelta(days=2))
+    deadline = time.monotonic() + 30
+    while (generation := shelfwise.ask("/popular")["generation"]) is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert generation.startswith(key.replace("-", ""))
+    assert assets.GENERATION.uri in {event["uri"] for event in ask(airflow, "/assets/events")["asset_events"]}
+
+
+def test_shoppers_are_recommended_what_their_camp_buys(shelfwise, night):
+    categories = catalogue(shelfwise)
+    assert len(categories) == 2 * own_shop.PRODUCTS_EACH
+    shown = {camp: set() for camp in own_shop.CAMPS}
+    for camp, category in own_shop.CAMPS.items():
+        for number in range(own_shop.SHOPPERS_EACH):
+            user_id = own_shop.shop_user_id(camp, number)
+            shelf = shelfwise.ask(f"/users/{user_id}/recommendations", slot="buy_again", k=5)
+            assert shelf["source"] == "personal"
+            assert not shelf["degraded"]
+            shown[camp] |= {categories[item["product_id"]] for item in shelf["items"]}
+        assert shown[camp] == {category}
+
+
+def test_discovery_stays_in_the_camp_and_shows_nothing_bought_before(shelfwise, night):
+    categories = catalogue(shelfwise)
+    user_id = own_shop.shop_user_id("reader", 0)
+    known = {
+        item["product_id"]
+        for item in shelfwise.ask(f"/users/{user_id}/recommendations", slot="buy_again", k=50)["items"]
+    }
+    discovered = [
+        item["product_id"]
+        for item in shelfwise.ask(f"/users/{user_id}/recommendations", slot="discover", k=50)["items"]
+    ]
+    assert not known & set(discovered)
+    others = [product for product, category in categories.items() if category == own_shop.CAMPS["reader"]]
+    left = set(others) - known
+    assert set(discovered[: len(left)]) == left
+
+
+def test_without_prices_there_is_no_price_and_no_error(shelfwise, night):
+    price = shelfwise.ask(f"/products/{next(iter(catalogue(shelfwise)))}/price")
+    assert price["price_minor"] is None
+    assert price["source"] == "none"

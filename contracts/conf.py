@@ -2,7 +2,7 @@
 
 import hashlib
 import tomllib
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -19,7 +19,7 @@ class ConfError(ValueError):
 def load(name: str, form: type[Form], *, folder: Path = FOLDER) -> Form:
     """The settings of conf/<name>.toml; a key unknown, missing or of another type is refused by name."""
     with (folder / f"{name}.toml").open("rb") as file:
-        return _fill(form, tomllib.load(file), f"{name}.toml")
+        return fill(form, tomllib.load(file), f"{name}.toml")
 
 
 def digest(name: str, *, folder: Path = FOLDER) -> str:
@@ -27,23 +27,29 @@ def digest(name: str, *, folder: Path = FOLDER) -> str:
     return hashlib.sha256((folder / f"{name}.toml").read_bytes()).hexdigest()[:12]
 
 
-def _fill(form: type[Form], values: dict[str, Any], place: str) -> Form:
+def fill(form: type[Form], values: dict[str, Any], place: str) -> Form:
+    """The dataclass of these values, which stand at `place`; a field with a default may be left out."""
     assert is_dataclass(form), f"{form} reads no settings"
     hints = get_type_hints(form)
     names = {field.name for field in fields(form)}
+    needed = {field.name for field in fields(form) if field.default is MISSING}
     if unknown := sorted(values.keys() - names):
         raise ConfError(f"{place}: unknown {', '.join(unknown)}")
-    if missing := sorted(names - values.keys()):
+    if missing := sorted(needed - values.keys()):
         raise ConfError(f"{place}: missing {', '.join(missing)}")
-    return form(**{key: _value(hints[key], value, f"{place}: {key}") for key, value in values.items()})
+    read = {key: _value(hints[key], value, f"{place}: {key}") for key, value in values.items()}
+    try:
+        return form(**read)
+    except ValueError as error:  # what the form itself says of its values
+        raise ConfError(f"{place}: {error}") from error
 
 
 def _value(kind: Any, value: Any, place: str) -> Any:
     if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, dict):
-        return _fill(kind, value, place)
+        return fill(kind, value, place)
     if get_origin(kind) is tuple and isinstance(value, list):
         (item, _) = get_args(kind)  # tuple[item, ...]
-        return tuple(_value(item, part, place) for part in value)
+        return tuple(_value(item, part, f"{place} {number}") for number, part in enumerate(value, 1))
     if get_origin(kind) is dict and isinstance(value, dict):
         (_, item) = get_args(kind)  # TOML's keys are strings
         return {key: _value(item, part, f"{place}.{key}") for key, part in value.items()}

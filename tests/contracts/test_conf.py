@@ -19,6 +19,11 @@ class Form:
     grid: tuple[float, ...]
     shares: dict[str, float]
     engine: Literal["one", "many"]
+    note: str | None = None
+
+    def __post_init__(self):
+        if self.name == "never":
+            raise ValueError("name is never")
 
 
 GOOD = """
@@ -37,6 +42,7 @@ def read(tmp_path, text):
 
 def test_a_file_becomes_the_dataclass_that_names_its_keys(tmp_path):
     assert read(tmp_path, GOOD) == Form("weekly", Window(7, 1.0), (0.0, 0.5), {"web": 0.5}, "one")
+    assert read(tmp_path, f'note = "short"\n{GOOD}').note == "short"
 
 
 @pytest.mark.parametrize(
@@ -48,8 +54,10 @@ def test_a_file_becomes_the_dataclass_that_names_its_keys(tmp_path):
         (("days = 7", "days = true"), "window: days is True, not int"),
         (("days = 7,", "days = 7, hours = 1,"), "window: unknown hours"),
         (('"one"', '"none"'), "engine is 'none', not one of 'one', 'many'"),
-        (("0.5]", '"half"]'), "grid is 'half', not float"),
+        (("0.5]", '"half"]'), "grid 2 is 'half', not float"),
         (("web = 0.5", 'web = "x"'), "shares.web is 'x', not float"),
+        (("weekly", "never"), "some.toml: name is never"),
+        (('name = "weekly"', 'name = "weekly"\nnote = 7'), "note is 7, not"),
     ],
 )
 def test_a_setting_that_nobody_reads_or_understands_is_refused_by_name(tmp_path, change, complaint):

@@ -1,7 +1,6 @@
 """Keeps what shoppers do right now where requests can read it: `python -m serving.sessions`, beside the workers.
 
-One consumer name for every such process: what a killed one had in hand is the first thing that the next one reads.
-Events may come again, from the bus or from there: an event that is remembered already changes nothing.
+An event that is remembered already changes nothing. The same process keeps what may be shown (availability.py).
 """
 
 import asyncio
@@ -13,52 +12,17 @@ from typing import Any
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError, WatchError
+from redis.exceptions import WatchError
 
 from contracts import sessions
 from contracts.keys import uuid_bytes
+from serving import availability
+from serving.bus import Entry, Topic, follow
 from serving.settings import Settings
 
 log = logging.getLogger(__name__)
 
-CONSUMER = "serving"
-BATCH = 500
-BLOCK_MS = 1_000
 TIMEOUT_S = 5.0  # longer than Redis may keep us waiting
-RETRY_S = 0.2
-IN_HAND, NEW = "0", ">"  # XREADGROUP: entries handed to us and not acknowledged; entries nobody was handed yet
-
-Entry = tuple[bytes, dict[bytes, bytes] | None]
-
-
-async def follow(client: Redis) -> None:
-    """Take in what the bus brings until cancelled, through restarts of Redis, also with nothing in it."""
-    start = IN_HAND
-    while True:
-        try:
-            if start == IN_HAND:
-                await _ensure_group(client)
-            block = BLOCK_MS if start == NEW else None
-            answer = await client.xreadgroup(
-                sessions.GROUP, CONSUMER, {sessions.CLICKS_STREAM: start}, count=BATCH, block=block
-            )
-            entries: list[Entry] = answer[0][1] if answer else []
-            if entries:
-                await remember(client, entries)
-            elif start == IN_HAND:
-                start = NEW
-        except (RedisError, OSError) as error:
-            log.warning("sessions are not followed: %s", error)
-            start = IN_HAND
-            await asyncio.sleep(RETRY_S)
-
-
-async def _ensure_group(client: Redis) -> None:
-    try:
-        await client.xgroup_create(sessions.CLICKS_STREAM, sessions.GROUP, id="0", mkstream=True)
-    except ResponseError as error:
-        if not str(error).startswith("BUSYGROUP"):
-            raise
 
 
 async def remember(client: Redis, entries: Sequence[Entry]) -> None:
@@ -93,7 +57,7 @@ def _sorted_out(entries: Sequence[Entry]) -> tuple[dict[bytes, list[bytes]], set
     joins: set[tuple[bytes, bytes]] = set()
     for entry, fields in entries:
         if not fields:
-            continue  # the stream dropped it before we came to it
+            continue
         try:
             click: dict[str, Any] = orjson.loads(fields[sessions.EVENT_FIELD])
             ts_ms = int(datetime.fromisoformat(click["ts"]).timestamp() * 1_000)
@@ -112,12 +76,15 @@ def _sorted_out(entries: Sequence[Entry]) -> tuple[dict[bytes, list[bytes]], set
     return fresh, joins
 
 
+TOPIC = Topic(sessions.CLICKS_STREAM, sessions.GROUP, remember)
+
+
 async def main() -> None:
-    """Follow the stream of the environment's Redis."""
+    """Follow the streams of the environment's Redis."""
     client = Redis.from_url(
         Settings().redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, protocol=2
     )
-    await follow(client)
+    await asyncio.gather(follow(client, TOPIC), follow(client, availability.TOPIC))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from contracts import sessions
+from contracts import rules, sessions
 from contracts.keys import uuid_bytes
-from serving.sessions import follow, remember
+from serving.bus import follow
+from serving.sessions import TOPIC, remember
 from shelfwise.local.processes import Service, running
 
 ANNA = "019aa1c4-7c00-7000-8000-0000000000aa"
@@ -59,7 +60,7 @@ def client(redis_url):
 async def following(redis_url):
     """A consumer at work for the test."""
     async with AsyncRedis.from_url(redis_url) as client:
-        task = asyncio.create_task(follow(client))
+        task = asyncio.create_task(follow(client, TOPIC))
         yield task
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -113,7 +114,7 @@ async def test_what_a_killed_consumer_had_in_hand_is_taken_up(client, redis_url)
     send(client, click(1))
     assert client.xreadgroup(sessions.GROUP, "serving", {sessions.CLICKS_STREAM: ">"})  # and dies
     async with AsyncRedis.from_url(redis_url) as another:
-        task = asyncio.create_task(follow(another))
+        task = asyncio.create_task(follow(another, TOPIC))
         await eventually(lambda: products_of(client, BROWSER) == [1])
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -143,5 +144,8 @@ def test_the_process_survives_its_death(client, redis_url, tmp_path):
         process.kill()
         process.wait()
     send(client, click(2))
+    gone = {"product_id": str(UUID(int=3)), "available": False, "reason": "retired", "at": "2026-11-23T10:00:00Z"}
+    client.xadd(rules.AVAILABILITY_STREAM, {sessions.EVENT_FIELD: json.dumps(gone)})
     with running(service(), timeout_s=20):
         until(lambda: products_of(client, BROWSER) == [1, 2])
+        until(lambda: rules.blocked(client.get(rules.BLOCKED) or b"") == {UUID(int=3).bytes: ("retired",)})

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from models.als import Factors
+from models.content import TextSpace
 from models.ease import Ease
 from models.neighbours import Neighbours
 from models.ranker import Rankers
@@ -81,6 +82,10 @@ class Recommender:
     catalogue: Catalogue
     factors: Factors
     content: Scores  # (items, rank), unit length
+    texts: TextSpace
+    """What `content` was made by, and will be for a product that is new later."""
+    axes: Scores
+    """How published vectors are turned: models.session.turning of the products it was learned from."""
     sources: Learned | None
     """None where the blend ranks: it asks none of them."""
     blend: BlendParams
@@ -91,6 +96,8 @@ class Recommender:
         folder.mkdir(parents=True, exist_ok=True)
         self.factors.save(folder / "factors.npz")
         np.save(folder / "content.npy", self.content)
+        self.texts.save(folder / "texts.npz")
+        np.save(folder / "axes.npy", self.axes)
         if self.sources is not None:
             self.sources.save(folder / "sources")
         self.rankers.save(folder / "rankers")
@@ -112,6 +119,8 @@ class Recommender:
             catalogue,
             Factors.load(folder / "factors.npz"),
             np.load(folder / "content.npy"),
+            TextSpace.load(folder / "texts.npz"),
+            np.load(folder / "axes.npy"),
             Learned.load(folder / "sources") if (folder / "sources").is_dir() else None,
             BlendParams(**chosen, slots=slots),
             Rankers.load(folder / "rankers"),
@@ -125,6 +134,8 @@ def assemble(
     catalogue: Catalogue,
     factors: Factors,
     content: Scores,
+    texts: TextSpace,
+    axes: Scores,
     sources: Learned | None,
     blend: BlendParams,
     rankers: Rankers,
@@ -132,4 +143,5 @@ def assemble(
     """The recommender over `catalogue` with product vectors from either engine, in whatever order they came."""
     known = {product: number for number, product in enumerate(factors.ids.tolist())}
     numbers = np.array([known.get(product, -1) for product in catalogue.ids.tolist()], dtype=np.int64)
-    return Recommender(catalogue, factors.renumbered(catalogue.ids, numbers), content, sources, blend, rankers)
+    own = factors.renumbered(catalogue.ids, numbers)
+    return Recommender(catalogue, own, content, texts, axes, sources, blend, rankers)

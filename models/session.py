@@ -190,14 +190,23 @@ def decode(value: bytes, rank: int) -> tuple[NDArray[np.int32], Scores]:
     return np.frombuffer(value, "<i4", count).astype(np.int32), vectors.astype(np.float32)
 
 
-def unit_vectors(baskets: Scores, text: Scores, *, rank: int) -> Scores:
+def turning(baskets: Scores, text: Scores) -> Scores:
+    """How products' vectors are turned: dimensions in which these products differ most come first. (ranks, ranks)"""
+    both = _both(baskets, text)
+    _, axes = np.linalg.eigh(both.T @ both)  # in rising order of what they explain
+    return np.ascontiguousarray(axes[:, ::-1])
+
+
+def unit_vectors(baskets: Scores, text: Scores, axes: Scores, *, rank: int) -> Scores:
     """One vector per product whose products are the mean likeness of both, in at most `rank` dimensions. (items, rank)
 
-    Turned so that the dimensions in which products differ most come first; nothing is lost while all of them fit.
+    Nothing is lost while the dimensions that differ fit; a product that is new later is turned by the same `axes`.
     """
-    both = _unit(np.concatenate([_unit(baskets), _unit(text)], axis=1))
-    _, axes = np.linalg.eigh(both.T @ both)  # in rising order of what they explain
-    return np.ascontiguousarray(_unit(both @ axes[:, ::-1][:, :rank]))
+    return np.ascontiguousarray(_unit(_both(baskets, text) @ axes[:, :rank]))
+
+
+def _both(baskets: Scores, text: Scores) -> Scores:
+    return _unit(np.concatenate([_unit(baskets), _unit(text)], axis=1))
 
 
 def _unit(vectors: Scores) -> Scores:

@@ -23,7 +23,9 @@ from models.evaluate import Tally, Truth, total
 from models.params import ModelParams
 from models.ranker import Rankers
 from models.recommender import BlendParams, Learned, Recommender, assemble
+from models.session import turning
 from models.shoppers import Catalogue, Ids, Log, Shoppers, matrix
+from models.similar import Likeness
 
 BLOCK = 64  # shoppers scored at once: 64 x 100,000 products are 25 MB a model
 CHANNEL_DAYS = 84  # a season: where someone shops changes slowly
@@ -121,14 +123,18 @@ def learn(
         column = known.numbers(_strings(cells["product_id"]))
         orders = matrix(row, column, cells["orders"].to_numpy(), (len(ids), len(known)))
         factors = als.fit(known.ids, orders, params.als, seed=params.seed)
-    vectors = content.fit(texts(products, known), params.content, seed=params.seed)
+    written = texts(products, known)
+    space = content.fit(written, params.content, seed=params.seed)
     sources = None
     if params.ranker.windows:
         everybody = histories(interactions, clicks, as_of=as_of, half_life_days=half_life_days)
         chosen = everybody.where(F.size("product_ids") > 0).orderBy(F.xxhash64("user_id"), "user_id")
         most = max(params.ease.anchors, params.habit.anchors, params.neighbours.anchors)
         sources = _remembered(shoppers(chosen.limit(most).toArrow(), known), params)
-    return assemble(known, factors, vectors, sources, blend, rankers)
+    unturned = np.zeros((0, 0), dtype=np.float32)
+    made = assemble(known, factors, space.vectors(written), space, unturned, sources, blend, rankers)
+    likeness = Likeness.of(made)
+    return replace(made, axes=turning(likeness.baskets, likeness.text))
 
 
 def _remembered(anchors: Shoppers, params: ModelParams) -> Learned:

@@ -23,7 +23,7 @@ from contracts.tables import (
     Table,
 )
 from features.histories import histories
-from models import content, popularity
+from models import popularity
 from models.blend import SOURCES, Ranked, candidates, rank
 from models.params import ModelParams
 from models.recommender import Recommender, assemble
@@ -49,7 +49,7 @@ def build(day: date, settings: Settings | None = None) -> dict[str, object]:
     tracking = Tracking(settings.mlflow_tracking_uri)
     champion = tracking.champion(NAME)
     with tracking.folder(champion) as folder:
-        recommender = current(Recommender.load(folder / LIVE), lake, day, params)
+        recommender = current(Recommender.load(folder / LIVE), lake, day)
     source = {"model": f"{NAME}/{champion.number}"}
     shared = spark.sparkContext.broadcast((recommender, Likeness.of(recommender)))
 
@@ -76,16 +76,18 @@ def build(day: date, settings: Settings | None = None) -> dict[str, object]:
     return report | {POPULAR.name: {"rows": popular.num_rows, "version": version}}
 
 
-def current(learned: Recommender, lake: Lake, day: date, params: ModelParams) -> Recommender:
+def current(learned: Recommender, lake: Lake, day: date) -> Recommender:
     """What the champion learned, over the products, popularity and texts of `day`: they may be newer than it is."""
     until = day + timedelta(days=1)
     known = lake.arrow(PRODUCTS, days=(day, until))
     catalogue = learning.catalogue(known, lake.arrow(CHANNEL_PRODUCT, days=(day, until)))
     vectors, sources = learned.content, learned.sources
     if not np.array_equal(catalogue.ids, learned.catalogue.ids):
-        vectors = content.fit(learning.texts(known, catalogue), params.content, seed=params.seed)
+        vectors = learned.texts.vectors(learning.texts(known, catalogue))
         sources = sources and sources.renumbered(catalogue.numbers(learned.catalogue.ids), len(catalogue))
-    return assemble(catalogue, learned.factors, vectors, sources, learned.blend, learned.rankers)
+    return assemble(
+        catalogue, learned.factors, vectors, learned.texts, learned.axes, sources, learned.blend, learned.rankers
+    )
 
 
 def _histories(spark: SparkSession, lake: Lake, day: date) -> DataFrame:

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from contracts import conf
 from contracts.tables import ITEM_VECTORS
-from models.params import ModelParams
 from models.recommender import Recommender
 from models.session import SessionParams, unit_vectors
 from models.similar import Likeness
@@ -29,7 +28,7 @@ def build(day: date, settings: Settings | None = None) -> dict[str, object]:
     lake, tracking = Lake(settings.lake_uri), Tracking(settings.mlflow_tracking_uri)
     champion = tracking.champion(NAME)
     with tracking.folder(champion) as folder:
-        recommender = lists.current(Recommender.load(folder / LIVE), lake, day, conf.load("models", ModelParams))
+        recommender = lists.current(Recommender.load(folder / LIVE), lake, day)
     table = pa.Table.from_batches(rows(recommender, day), arrow_schema(ITEM_VECTORS))
     source = {"model": f"{NAME}/{champion.number}"}
     version = lake.overwrite_arrow(ITEM_VECTORS, table, [day], step="publish", source=source)
@@ -39,7 +38,8 @@ def build(day: date, settings: Settings | None = None) -> dict[str, object]:
 def rows(recommender: Recommender, day: date) -> Iterator[pa.RecordBatch]:
     """ITEM_VECTORS of every product of the catalogue."""
     likeness, ids = Likeness.of(recommender), recommender.catalogue.ids
-    vectors = unit_vectors(likeness.baskets, likeness.text, rank=conf.load("session", SessionParams).rank)
+    rank = conf.load("session", SessionParams).rank
+    vectors = unit_vectors(likeness.baskets, likeness.text, recommender.axes, rank=rank)
     for start in range(0, len(ids), AT_ONCE):
         some = vectors[start : start + AT_ONCE].astype(np.float64)
         ends = np.arange(len(some) + 1) * some.shape[1]

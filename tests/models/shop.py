@@ -5,6 +5,7 @@ from scipy.sparse import csr_matrix
 
 from models import ease, neighbours
 from models.als import Factors
+from models.content import TextSpace
 from models.ease import EaseParams
 from models.neighbours import NeighbourParams
 from models.ranker import Rankers
@@ -91,6 +92,7 @@ def recommender(known, *, vectors=None, content=None, params=None, rankers=None)
     content = np.zeros((size, 1)) if content is None else np.asarray(content)
     factors = Factors(known.ids, vectors.astype(np.float32), reg=0.1, alpha=1.0)
     learned = sources(known) if size else None
-    return Recommender(
-        known, factors, content.astype(np.float32), learned, params or blend(), rankers or Rankers.none()
-    )
+    texts = TextSpace(np.array(["word"]), np.ones(1, np.float32), np.ones((1, 1), np.float32))
+    axes = np.eye(vectors.shape[1] + content.shape[1], dtype=np.float32)
+    content = content.astype(np.float32)
+    return Recommender(known, factors, content, texts, axes, learned, params or blend(), rankers or Rankers.none())

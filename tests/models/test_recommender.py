@@ -18,11 +18,14 @@ def test_it_comes_back_as_it_was_saved(tmp_path):
     assert (read.catalogue.channel_orders != known.channel_orders).nnz == 0
     assert read.factors.vectors.tolist() == [[1], [2]]
     assert read.content.tolist() == [[3], [4]]
+    assert read.axes.tolist() == [[1, 0], [0, 1]]
+    assert read.texts.vectors(["word", "other"]).tolist() == [[1], [0]]
 
 
 def test_factors_learned_in_another_order_find_their_products():
     learned = Factors(np.array(["gone", "p1", "p0"]), np.array([[1], [2], [3]], dtype=np.float32), reg=1, alpha=1)
-    made = assemble(catalogue([9, 8, 7]), learned, np.zeros((3, 1), dtype=np.float32), None, blend(), Rankers.none())
+    known = recommender(catalogue([9, 8, 7]))
+    made = assemble(known.catalogue, learned, known.content, known.texts, known.axes, None, blend(), Rankers.none())
     assert made.factors.vectors.tolist() == [[3], [2], [0]]
 
 

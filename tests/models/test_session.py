@@ -5,7 +5,7 @@ import pytest
 
 from contracts import conf
 from contracts.tables import CLICK_KINDS
-from models.session import HIDDEN, Products, SessionParams, affinity, rerank, unit_vectors, visit
+from models.session import HIDDEN, Products, SessionParams, affinity, rerank, turning, unit_vectors, visit
 
 PARAMS = SessionParams(
     rank=3,
@@ -80,7 +80,7 @@ def test_excluded_and_hidden_products_never_come(listed):
 
 def test_no_product_comes_twice_and_scores_fall():
     random = np.random.default_rng(0)
-    vectors = unit_vectors(random.normal(size=(500, 8)), random.normal(size=(500, 4)), rank=6)
+    vectors = turned(random.normal(size=(500, 8)), random.normal(size=(500, 4)), rank=6)
     shop = Products(vectors, random.integers(-1, 20, 500).astype(np.int32))
     for _ in range(50):
         listed = random.choice(500, 50, replace=False)
@@ -100,10 +100,22 @@ def test_products_of_which_nothing_is_known_do_no_harm():
     assert {2, 3} <= set(made.items.tolist())  # by their category
 
 
+def turned(baskets, text, rank):
+    """Vectors of products that are turned by themselves."""
+    return unit_vectors(baskets, text, turning(baskets, text), rank=rank)
+
+
+def test_a_product_that_comes_later_stands_where_it_would_have_stood():
+    random = np.random.default_rng(0)
+    baskets, text = random.normal(size=(50, 3)), random.normal(size=(50, 4))
+    later = unit_vectors(baskets[:1], text[:1], turning(baskets, text), rank=5)
+    assert later[0] == pytest.approx(turned(baskets, text, rank=5)[0], abs=1e-6)
+
+
 def test_likeness_is_the_mean_of_baskets_and_text():
     baskets = np.array([[2, 0], [1, 1], [0, 0]])  # the third was hardly bought
     text = np.array([[1, 0], [1, 0], [0, 1]])
-    alike = (made := unit_vectors(baskets, text, rank=4)) @ made.T
+    alike = (vectors := turned(baskets, text, rank=4)) @ vectors.T
     assert alike[0, 1] == pytest.approx((1 / np.sqrt(2) + 1) / 2)
     assert np.diag(alike).tolist() == pytest.approx([1, 1, 1])
     assert alike[0, 2] == pytest.approx(0)
@@ -112,7 +124,7 @@ def test_likeness_is_the_mean_of_baskets_and_text():
 def test_dimensions_in_which_nothing_differs_cost_nothing():
     random = np.random.default_rng(0)
     flat = random.normal(size=(50, 3)) @ random.normal(size=(3, 20))
-    whole, cut = unit_vectors(flat, np.zeros((50, 1)), rank=21), unit_vectors(flat, np.zeros((50, 1)), rank=3)
+    whole, cut = turned(flat, np.zeros((50, 1)), rank=21), turned(flat, np.zeros((50, 1)), rank=3)
     assert cut.shape == (50, 3)
     assert cut @ cut.T == pytest.approx(whole @ whole.T, abs=1e-5)
 

@@ -13,6 +13,16 @@ All numbers are little endian. `FORMAT` is part of a generation's digest: raise 
     gen:{g}:meta         JSON: counts, digests, scopes, guardrails, versions
     gen:{g}:ready        set last, once everything before it was verified
 
+An addendum `{g}.{n}` is a generation too: what is new or changed in the shop since its base `g` was made. It has keys
+of its own for that alone, all else is its base's. Its products stand behind the base's, which keep their indexes.
+
+    gen:{g}.{n}:i:{start}            of new products
+    gen:{g}.{n}:v:{start}            of the base's products that changed (the meta has their indexes), then of new ones
+    gen:{g}.{n}:n:{uuid}, s:{uuid}   of products whose neighbours, or price, are others than in the base
+    gen:{g}.{n}:near, priced         those products, 16 bytes each
+    gen:{g}.{n}:meta, ready          as above
+    gen:{g}:addenda                  how many were numbered
+
     live                 id of the generation that is served
     {live}:history       list, newest first, of JSON {generation, action, at}
     {live}:kept          list of the whole generations in Redis, newest first
@@ -81,8 +91,19 @@ def prefix(generation: str) -> bytes:
     return b"gen:" + generation.encode() + b":"
 
 
+def base(generation: str) -> str:
+    """The generation that an addendum adds to; any other is its own base."""
+    return generation.partition(".")[0]
+
+
+def addendum(generation: str, number: int) -> str:
+    """Id of an addendum to this base."""
+    return f"{generation}.{number}"
+
+
 def user_key(generation: str, user: bytes) -> bytes:
-    return prefix(generation) + b"u:" + user
+    """Where a shopper's lists are: an addendum has none of its own."""
+    return prefix(base(generation)) + b"u:" + user
 
 
 def neighbours_key(generation: str, product: bytes) -> bytes:
@@ -94,7 +115,8 @@ def signal_key(generation: str, product: bytes) -> bytes:
 
 
 def popular_key(generation: str, scope: str) -> bytes:
-    return prefix(generation) + b"p:" + scope.encode()
+    """Where a popular list is: an addendum has none of its own."""
+    return prefix(base(generation)) + b"p:" + scope.encode()
 
 
 def items_key(generation: str, start: int) -> bytes:
@@ -103,6 +125,18 @@ def items_key(generation: str, start: int) -> bytes:
 
 def vectors_key(generation: str, start: int) -> bytes:
     return prefix(generation) + b"v:%d" % start
+
+
+def near_key(generation: str) -> bytes:
+    return prefix(generation) + b"near"
+
+
+def priced_key(generation: str) -> bytes:
+    return prefix(generation) + b"priced"
+
+
+def addenda_key(generation: str) -> bytes:
+    return prefix(base(generation)) + b"addenda"
 
 
 def meta_key(generation: str) -> bytes:

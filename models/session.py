@@ -8,6 +8,7 @@ nearest-neighbour idea of session-based recommendation (Jannach, Ludewig, RecSys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,17 @@ class SessionParams:
     """By contracts.tables.CLICK_KINDS."""
 
 
+class Rows(NamedTuple):
+    """What some products are, by dense index."""
+
+    places: Numbers  # (rows,)
+    vectors: Scores  # (rows, rank)
+    categories: NDArray[np.int32]  # (rows,)
+
+    def first(self, count: int) -> "Rows":
+        return Rows(self.places[:count], self.vectors[:count], self.categories[:count])
+
+
 @dataclass(frozen=True)
 class Products:
     """The products of a generation, by dense index."""
@@ -56,6 +68,25 @@ class Products:
         order, ordered = self._by_category
         wanted = np.int32(category)  # of another type, every search would convert the whole array
         return order[np.searchsorted(ordered, wanted, "left") : np.searchsorted(ordered, wanted, "right")]
+
+    def exchanged(self, size: int, back: Rows, entering: Rows) -> tuple[Self, Rows]:
+        """A copy of `size` products in which `back` stands again and then `entering`; and what that took the place of.
+
+        A row past the end that nothing fills is of a product that must not be shown.
+        """
+        kept = min(size, len(self.categories))
+        vectors = np.zeros((size, self.vectors.shape[1]), dtype=np.float32)
+        categories = np.full(size, HIDDEN, dtype=np.int32)
+        vectors[:kept], categories[:kept] = self.vectors[:kept], self.categories[:kept]
+        vectors[back.places], categories[back.places] = back.vectors, back.categories
+        places = entering.places
+        replaced = Rows(places, vectors[places], categories[places])
+        vectors[places], categories[places] = entering.vectors, entering.categories
+        return type(self)(vectors, categories), replaced
+
+    def prepare(self) -> None:
+        """Make now what the first request would have to wait for."""
+        self.of_category(HIDDEN), self.search_vectors
 
     def hidden(self, item: int) -> bool:
         """Must it not be shown?"""

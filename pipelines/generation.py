@@ -79,7 +79,7 @@ def write(frame: DataFrame, encode: Encoder, draft: Draft) -> Written:
     def task(batches: Batches) -> Batches:
         counted = _Counted(batches)
         client, sent, size = connect(draft.redis_url), 0, 0
-        for chunk in _chunks(encode(draft, counted)):
+        for chunk in chunks(encode(draft, counted)):
             with client.pipeline(transaction=False) as pipeline:
                 for key, value in chunk:
                     pipeline.set(key, value)
@@ -107,7 +107,7 @@ def reread(frame: DataFrame, encode: Encoder, draft: Draft) -> Reread:
 
     def task(batches: Batches) -> Batches:
         client, read, memory, differing = connect(draft.redis_url), 0, 0, list[bytes]()
-        for chunk in _chunks(encode(draft, batches)):
+        for chunk in chunks(encode(draft, batches)):
             with client.pipeline(transaction=False) as pipeline:
                 for key, _ in chunk:
                     pipeline.get(key).memory_usage(key)
@@ -142,7 +142,8 @@ class _Counted:
         return batch
 
 
-def _chunks(pairs: Pairs) -> Iterator[list[tuple[bytes, bytes]]]:
+def chunks(pairs: Pairs) -> Iterator[list[tuple[bytes, bytes]]]:
+    """The pairs, so many at a time that Redis is not held up by them."""
     chunk: list[tuple[bytes, bytes]] = []
     size = 0
     for pair in pairs:

@@ -56,8 +56,8 @@ def send(day: date, settings: Settings, models: Sequence[str]) -> dict[str, obje
     client = connect(settings.redis_url)
     with lease(client) as token:
         live = live_generation(client)
-        if live == generation and client.exists(keys.ready_key(generation)):
-            return _report(client, generation, unchanged=True)
+        if live and keys.base(live) == generation and client.exists(keys.ready_key(generation)):
+            return _report(client, generation, unchanged=True)  # addenda to it are newer
         discard_partial(client)
         if not client.exists(keys.ready_key(generation)):
             client.sadd(keys.PARTIAL, generation)
@@ -71,12 +71,12 @@ def send(day: date, settings: Settings, models: Sequence[str]) -> dict[str, obje
 
 
 def rollback(settings: Settings | None = None) -> dict[str, object]:
-    """Make the generation before the live one live again."""
+    """Make the generation before the live one live again; addenda go with their base."""
     settings = settings or Settings()
     client = connect(settings.redis_url)
     with lease(client) as token:
         kept, live = _kept(client), live_generation(client)
-        older = kept[kept.index(live) + 1 :] if live in kept else []
+        older = _older(kept, live)
         if not older:
             raise NothingToRollBack(f"no generation older than {live} is kept in Redis")
         flip(client, token, older[0], "rollback", kept=kept)
@@ -253,18 +253,25 @@ def lease(client: Client) -> Iterator[bytes]:
 
 
 def make_live(client: Client, token: bytes, generation: str) -> None:
-    """Flip to a whole generation; keep the one before it for rollback, remove older ones."""
+    """Flip to a whole generation; keep the one before it for rollback, remove older ones.
+
+    An addendum does not push out what its base is rolled back to.
+    """
     live = live_generation(client)
-    flip(client, token, generation, "publish", kept=[generation, *([live] if live else [])])
+    kept = [generation, *([live] if live else [])]
+    if live and keys.base(live) == keys.base(generation):
+        kept += _older(_kept(client), live)
+    flip(client, token, generation, "publish", kept=kept)
     discard_partial(client)
 
 
 def flip(client: Client, token: bytes, generation: str, action: str, *, kept: list[str]) -> None:
     """Point `live` at the generation, with its history, in one transaction; refused when the lease was lost.
 
-    Generations that are kept no longer join the partial ones in the same transaction, so their removal cannot be
-    forgotten.
+    The bases of addenda that are kept are kept. Generations that are kept no longer join the partial ones in the same
+    transaction, so their removal cannot be forgotten.
     """
+    kept = _with_bases(kept)
     seconds, _ = client.time()
     entry = json.dumps({"generation": generation, "action": action, "at": seconds})
     dropped = [old for old in _kept(client) if old not in kept]
@@ -299,6 +306,21 @@ def discard_partial(client: Client) -> None:
         if chunk:
             client.unlink(*chunk)
         client.srem(keys.PARTIAL, generation)
+
+
+def _with_bases(generations: list[str]) -> list[str]:
+    """The same with each addendum's base behind the last of its addenda."""
+    ordered: dict[str, list[str]] = {}
+    for generation in generations:
+        ordered.setdefault(keys.base(generation), []).append(generation)
+    return [one for base, own in ordered.items() for one in dict.fromkeys((*own, base))]
+
+
+def _older(kept: list[str], live: str | None) -> list[str]:
+    """What one can roll back to: kept generations behind the live one that stand on another base."""
+    if live not in kept:
+        return []
+    return [one for one in kept[kept.index(live) + 1 :] if keys.base(one) != keys.base(live)]
 
 
 def _kept(client: Client) -> list[str]:

@@ -1,19 +1,21 @@
 """What a worker holds of one generation: item table, product vectors, popular lists, guardrails."""
 
+import asyncio
 import json
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from redis.asyncio import Redis
 
 from contracts import keys
 from contracts.keys import ITEM_CHARACTERS, Ranked
 from models import session
 from models.pricing import Guardrails
-from models.session import Products, SessionParams
+from models.session import Products, Rows, Scores, SessionParams
 
 POPULAR_PER_READ = 200
 
@@ -22,13 +24,22 @@ class Incomplete(RuntimeError):
     """The generation cannot be loaded; the message says what is missing."""
 
 
+class Changed(NamedTuple):
+    """What an addendum changed of its base: whose neighbours, whose prices; and what stood in the rows it filled."""
+
+    near: frozenset[bytes]
+    priced: frozenset[bytes]
+    replaced: Rows
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Generation:
     """One immutable generation. A request takes a reference once and answers from it throughout."""
 
     id: str
     ready: bytes
-    items: str  # UUIDs in rising order, that of the dense index, 36 characters each: a slice is what an answer shows
+    items: str  # UUIDs in order of the dense index, 36 characters each: a slice is what an answer shows
+    count: int  # products of the base, whose UUIDs rise; those that an addendum added stand behind them and rise too
     products: Products
     session: SessionParams
     scopes: Sequence[str]
@@ -36,28 +47,32 @@ class Generation:
     guardrails: Guardrails
     policy: str  # names the guardrails
     as_of: str
+    changed: Changed
     quotes: dict[str, dict[str, Any]] = field(default_factory=dict)  # see prices.py
 
     @classmethod
-    async def load(cls, client: Redis, generation: str) -> Self:
-        """Read it whole, or not at all: Incomplete when anything is missing."""
-        ready, meta_text = await client.mget([keys.ready_key(generation), keys.meta_key(generation)])
-        if ready is None or meta_text is None:
-            raise Incomplete(f"generation {generation} is not whole in Redis")
-        meta = json.loads(meta_text)
-        if meta["format"] != keys.FORMAT:
-            raise Incomplete(f"generation {generation} has format {meta['format']}, this serving reads {keys.FORMAT}")
+    async def load(cls, client: Redis, generation: str, held: Self | None = None) -> Self:
+        """Read it whole, or not at all: Incomplete when anything is missing.
+
+        An addendum is put on its base, which is not read again when `held` stands on it too.
+        """
+        base = keys.base(generation)
+        if generation == base:
+            return await cls._whole(client, generation)
+        whole = held if held is not None and keys.base(held.id) == base else await cls._whole(client, base)
+        return await whole._with_addendum(client, generation)
+
+    @classmethod
+    async def _whole(cls, client: Redis, generation: str) -> Self:
+        meta = await _meta(client, generation)
         try:
             guardrails, params = Guardrails(**meta["guardrails"]), SessionParams(**meta["session"])
         except (TypeError, ValueError) as error:
             raise Incomplete(f"generation {generation} has rules that this serving does not know: {error}") from error
-        chunks = []
-        for start in meta["item_chunks"]:
-            chunks.append(await client.get(keys.items_key(generation, start)) or b"")
-        items = b"".join(chunks).decode("ascii")
-        if len(items) != meta["items"] * ITEM_CHARACTERS:
-            raise Incomplete(f"generation {generation} lacks a part of its item table")
-        products = await _products(client, generation, meta)
+        items = await _items(client, generation, meta, meta["items"])
+        vectors, categories = await _vectors(client, generation, meta, meta["items"], meta["rank"])
+        products = Products(vectors, categories)
+        products.prepare()
         scopes: list[str] = meta["scopes"]
         popular: dict[str, Ranked] = {}
         for at in range(0, len(scopes), POPULAR_PER_READ):
@@ -70,6 +85,7 @@ class Generation:
             id=generation,
             ready=keys.ready_key(generation),
             items=items,
+            count=meta["items"],
             products=products,
             session=params,
             scopes=scopes,
@@ -77,6 +93,33 @@ class Generation:
             guardrails=guardrails,
             policy=meta["policy"],
             as_of=meta["as_of"],
+            changed=Changed(frozenset(), frozenset(), Rows(np.zeros(0, np.int64), vectors[:0], categories[:0])),
+        )
+
+    async def _with_addendum(self, client: Redis, addendum: str) -> Self:
+        """The base of this one with what the addendum holds in the place of what this one added to it."""
+        meta = await _meta(client, addendum)
+        near, priced = await client.mget([keys.near_key(addendum), keys.priced_key(addendum)])
+        if near is None or priced is None:
+            raise Incomplete(f"generation {addendum} does not say what it changes")
+        new = meta["items"] - self.count
+        items = await _items(client, addendum, meta, new)
+        places = np.array([*meta["changed"], *range(self.count, meta["items"])], dtype=np.int64)
+        entering = Rows(places, *await _vectors(client, addendum, meta, len(places), self.products.vectors.shape[1]))
+
+        def exchanged() -> tuple[Products, Rows]:
+            products, replaced = self.products.exchanged(meta["items"], self.changed.replaced, entering)
+            products.prepare()
+            return products, replaced.first(len(meta["changed"]))
+
+        products, replaced = await asyncio.to_thread(exchanged)  # copies the base's, while requests are answered
+        return replace(
+            self,
+            id=addendum,
+            items=self.items[: self.count * ITEM_CHARACTERS] + items,
+            products=products,
+            changed=Changed(_ids(near), _ids(priced), replaced),
+            quotes={},
         )
 
     def product_id(self, index: int) -> str:
@@ -86,9 +129,20 @@ class Generation:
 
     def index(self, product: bytes) -> int | None:
         """Dense index of the product, None when the generation does not know it."""
-        text, count = keys.uuid_text(product), len(self.items) // ITEM_CHARACTERS
-        at = bisect_left(range(count), text, key=self.product_id)
-        return at if at < count and self.product_id(at) == text else None
+        text = keys.uuid_text(product)
+        for first, end in ((0, self.count), (self.count, len(self.items) // ITEM_CHARACTERS)):
+            at = bisect_left(range(end), text, lo=first, key=self.product_id)
+            if at < end and self.product_id(at) == text:
+                return at
+        return None
+
+    def neighbours_key(self, product: bytes) -> bytes:
+        """Where the product's neighbours are: in the addendum when it changed them, else in its base."""
+        return keys.neighbours_key(self.id if product in self.changed.near else keys.base(self.id), product)
+
+    def signal_key(self, product: bytes) -> bytes:
+        """Where the product's price signals are, likewise."""
+        return keys.signal_key(self.id if product in self.changed.priced else keys.base(self.id), product)
 
     def popular_in(self, *scopes: str) -> Ranked:
         """Most bought products of the first of these scopes that has a list, else of the whole shop."""
@@ -98,19 +152,41 @@ class Generation:
         return self.popular[keys.WHOLE_SHOP]
 
 
-async def _products(client: Redis, generation: str, meta: Mapping[str, Any]) -> Products:
-    """Categories and vectors, a chunk at a time: requests are answered in between."""
-    categories = np.empty(meta["items"], dtype=np.int32)
-    vectors = np.empty((meta["items"], meta["rank"]), dtype=np.float32)
+async def _meta(client: Redis, generation: str) -> dict[str, Any]:
+    ready, text = await client.mget([keys.ready_key(generation), keys.meta_key(generation)])
+    if ready is None or text is None:
+        raise Incomplete(f"generation {generation} is not whole in Redis")
+    meta: dict[str, Any] = json.loads(text)
+    if meta["format"] != keys.FORMAT:
+        raise Incomplete(f"generation {generation} has format {meta['format']}, this serving reads {keys.FORMAT}")
+    return meta
+
+
+async def _items(client: Redis, generation: str, meta: Mapping[str, Any], count: int) -> str:
+    chunks = [await client.get(keys.items_key(generation, start)) or b"" for start in meta["item_chunks"]]
+    items = b"".join(chunks).decode("ascii")
+    if len(items) != count * ITEM_CHARACTERS:
+        raise Incomplete(f"generation {generation} lacks a part of its item table")
+    return items
+
+
+async def _vectors(
+    client: Redis, generation: str, meta: Mapping[str, Any], count: int, rank: int
+) -> tuple[Scores, NDArray[np.int32]]:
+    """Vectors and categories, a chunk at a time: requests are answered in between."""
+    categories = np.empty(count, dtype=np.int32)
+    vectors = np.empty((count, rank), dtype=np.float32)
     filled = 0
     for start in meta["vector_chunks"]:
         value = await client.get(keys.vectors_key(generation, start)) or b""
-        some, their_vectors = session.decode(value, meta["rank"])
+        some, their_vectors = session.decode(value, rank)
         end = start + len(some)
         categories[start:end], vectors[start:end] = some, their_vectors
         filled += len(some)
-    if filled != meta["items"]:
+    if filled != count:
         raise Incomplete(f"generation {generation} lacks a part of its product vectors")
-    products = Products(vectors, categories)
-    products.of_category(session.HIDDEN), products.search_vectors  # made now rather than at the first request
-    return products
+    return vectors, categories
+
+
+def _ids(packed: bytes) -> frozenset[bytes]:
+    return frozenset(packed[at : at + 16] for at in range(0, len(packed), 16))

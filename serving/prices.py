@@ -27,7 +27,7 @@ async def quotes(generation: Generation | None, reads: Reads, product_ids: Seque
     degraded = not reads.available
     if wanted:
         try:
-            names = [keys.signal_key(generation.id, value) for value in wanted.values()]
+            names = [generation.signal_key(value) for value in wanted.values()]
             values = await reads.get(generation.ready, names)
         except Unavailable:
             values, degraded = [None] * len(wanted), True

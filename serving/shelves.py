@@ -24,7 +24,7 @@ async def similar(generation: Generation, reads: Reads, product_id: str, k: int)
     scopes: list[str] = []
     if product is not None:
         try:
-            [value] = await reads.get(generation.ready, [keys.neighbours_key(generation.id, product)])
+            [value] = await reads.get(generation.ready, [generation.neighbours_key(product)])
         except Unavailable:
             value, degraded = None, True
         if value is not None:

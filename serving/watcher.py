@@ -64,7 +64,7 @@ class Watcher:
         if live is None or (self.generation is not None and live == self.generation.id):
             return
         try:
-            loaded = await Generation.load(self._client, live)
+            loaded = await Generation.load(self._client, live, self.generation)
         except Incomplete as error:
             if self._refused != live:
                 log.error("%s", error)

@@ -7,6 +7,7 @@ The client, Redis and the server share this machine.
 
 import argparse
 import json
+import secrets
 import socket
 import statistics
 import subprocess
@@ -45,7 +46,7 @@ def run(*, users: int, products: int, seconds: float, rounds: int) -> dict[str, 
             made_up.write(client)
             client.set(keys.LIVE, made_up.generation)
             with (
-                _web("serving.app:app", "/ready", root, {"REDIS_URL": server.url}) as serving,
+                _web("serving.app:app", "/ready", root, _environment(server.url)) as serving,
                 _web("benchmarks.bare:app", "/bare", root, {}) as bare,
             ):
                 measured = _measure(serving, bare, made_up, seconds, rounds)
@@ -131,6 +132,10 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False
+
+
+def _environment(redis_url: str) -> dict[str, str]:
+    return {"REDIS_URL": redis_url, "EXPOSURES_SECRET": secrets.token_urlsafe(32)}
 
 
 def _free_port() -> int:

@@ -8,7 +8,7 @@ last day that was known when the row was computed (`as_of` is the day after, exc
 from dataclasses import dataclass, field
 from typing import Literal
 
-Type = Literal["string", "int32", "int64", "float64", "bool", "date", "timestamp", "strings", "floats"]
+Type = Literal["string", "int32", "int64", "float64", "bool", "date", "timestamp", "strings", "ints", "floats"]
 Layer = Literal["raw", "features", "marts"]
 
 
@@ -153,6 +153,43 @@ PROMOTIONS = Table(
         Column("channels", "strings", "channels (stores) in which it ran"),
         Column("starts_on", "date", "first day"),
         Column("ends_on", "date", "first day after it"),
+    ),
+)
+
+# --- raw too, but from the bus: what serving showed (contracts.exposures) ------------------------------------------
+
+POLICIES = ("champion", "challenger")
+
+EXPOSURES = Table(
+    name="exposures",
+    layer="raw",
+    grain="one row per answer and shelf; the lists run in parallel, from the top; day = UTC day of ts",
+    key=("request_id", "slot", "shelf"),
+    columns=(
+        DAY,
+        Column("request_id", "string", "answer that showed the shelf; clicks bring it back"),
+        Column("slot", "string", "which shelf: for_you, buy_again …, or similar, popular"),
+        Column("shelf", "int32", "place of the shelf on the page, from 1", low=1),
+        Column("ts", "timestamp", "instant of the answer"),
+        Column("route", "string", "which question was answered: recommendations, home, similar …"),
+        Column("rung", "string", "how it was answered: ranked, list, popular; none before any publication"),
+        Column("user_hash", "string", "shopper, keyed hash; null when unknown or without consent", nullable=True),
+        Column("session_hash", "string", "browser session, likewise", nullable=True),
+        Column("product_ids", "strings", "products shown"),
+        Column("positions", "ints", "their places on the shelf, from 1"),
+        Column("sources", "strings", "what contributed most to each"),
+        Column("propensities", "floats", "probability with which the policy puts that product in that place"),
+        Column("prices_minor", "ints", "prices shown, minor units; null when the answer shows none", nullable=True),
+        Column("currency", "string", "ISO 4217 code of the prices", nullable=True),
+        Column("policy", "string", "whose lists were shown", one_of=POLICIES),
+        Column("experiment", "string", "experiment that the visitor takes part in", nullable=True),
+        Column("arm", "string", "the visitor's arm of it; policy tells who really answered", nullable=True),
+        Column("explored", "bool", "true: the last places were shuffled on purpose"),
+        Column("generation", "string", "generation that answered", nullable=True),
+        Column("degraded", "bool", "true: Redis did not answer, or too late"),
+        Column(
+            "sample_rate", "float64", "share of such answers that is logged: one row stands for 1 / rate", low=0, high=1
+        ),
     ),
 )
 
@@ -332,7 +369,8 @@ PRICE_SIGNALS = Table(
     ),
 )
 
-RAW = (ORDERS, ORDER_STATUS, CLICKS, CATALOG, PRICES, PROMOTIONS)
+RAW = (ORDERS, ORDER_STATUS, CLICKS, CATALOG, PRICES, PROMOTIONS)  # the shop's
+BUS = (EXPOSURES,)
 FEATURES = (INTERACTIONS, PRODUCTS, USER_PRODUCT, CHANNEL_PRODUCT, PRICE_WEEKS)
 MARTS = (USER_LISTS, NEIGHBOURS, POPULAR, ITEM_VECTORS, PRICE_SIGNALS)
-TABLES = RAW + FEATURES + MARTS
+TABLES = RAW + BUS + FEATURES + MARTS

@@ -14,6 +14,7 @@ ARROW: dict[Type, pa.DataType] = {
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", tz="UTC"),
     "strings": pa.list_(pa.string()),
+    "ints": pa.list_(pa.int64()),
     "floats": pa.list_(pa.float64()),
 }
 
@@ -26,6 +27,7 @@ SPARK: dict[Type, T.DataType] = {
     "date": T.DateType(),
     "timestamp": T.TimestampType(),
     "strings": T.ArrayType(T.StringType()),
+    "ints": T.ArrayType(T.LongType()),
     "floats": T.ArrayType(T.DoubleType()),
 }
 

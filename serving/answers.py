@@ -22,29 +22,28 @@ def request_id() -> str:
     return f"{when[:8]}-{when[8:]}-7{random[:3]}-{VARIANTS[random[3]]}{random[4:7]}-{random[7:19]}"
 
 
-def items(generation: Generation | None, shelf: Shelf | None) -> bytes:
+def items(request: str, generation: Generation | None, shelf: Shelf | None) -> bytes:
     """A list of products; an empty one while no generation was loaded."""
-    return _sealed(_shelf(generation, shelf), generation, shelf is None or shelf.degraded)
+    return _sealed(request, _shelf(generation, shelf), generation, shelf is None or shelf.degraded)
 
 
-def recommendations(generation: Generation | None, shelf: Shelf | None, slot: str) -> bytes:
+def recommendations(request: str, generation: Generation | None, shelf: Shelf | None, slot: str) -> bytes:
     """A shelf for a visitor; an empty one while no generation was loaded."""
-    return _sealed(_slotted(generation, shelf, slot), generation, shelf is None or shelf.degraded)
+    return _sealed(request, _slotted(generation, shelf, slot), generation, shelf is None or shelf.degraded)
 
 
-def page(generation: Generation | None, shelves: Sequence[Shelf], slots: Sequence[str]) -> bytes:
+def page(request: str, generation: Generation | None, shelves: Sequence[Shelf | None], slots: Sequence[str]) -> bytes:
     """Several shelves, in the order of the slots; empty ones while no generation was loaded."""
-    filled: Sequence[Shelf | None] = shelves or [None] * len(slots)
-    body = {"shelves": [_slotted(generation, shelf, slot) for shelf, slot in zip(filled, slots, strict=True)]}
-    return _sealed(body, generation, any(shelf is None or shelf.degraded for shelf in filled))
+    body = {"shelves": [_slotted(generation, shelf, slot) for shelf, slot in zip(shelves, slots, strict=True)]}
+    return _sealed(request, body, generation, any(shelf is None or shelf.degraded for shelf in shelves))
 
 
 def price(generation: Generation | None, quote: Quote, degraded: bool) -> bytes:
-    return _sealed({**quote}, generation, degraded)
+    return _sealed(request_id(), {**quote}, generation, degraded)
 
 
 def prices(generation: Generation | None, quotes: Sequence[Quote], degraded: bool) -> bytes:
-    return _sealed({"prices": quotes}, generation, degraded)
+    return _sealed(request_id(), {"prices": quotes}, generation, degraded)
 
 
 def state(generation: Generation) -> bytes:
@@ -76,8 +75,8 @@ def _items(generation: Generation, shelf: Shelf) -> list[dict[str, Any]]:
     ]
 
 
-def _sealed(body: dict[str, Any], generation: Generation | None, degraded: bool) -> bytes:
+def _sealed(request: str, body: dict[str, Any], generation: Generation | None, degraded: bool) -> bytes:
     body["generation"] = None if generation is None else generation.id
-    body["request_id"] = request_id()
+    body["request_id"] = request
     body["degraded"] = degraded
     return orjson.dumps(body)

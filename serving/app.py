@@ -9,7 +9,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from threadpoolctl import threadpool_limits
 
+from contracts import conf
 from serving import failures, routes
+from serving.exposures import ExposureParams, Exposures
 from serving.metrics import Metrics
 from serving.reads import Reads
 from serving.schemas import Failure
@@ -31,12 +33,14 @@ def create_app(settings: Settings) -> FastAPI:
     patient = _client(settings.redis_url, LOAD_TIMEOUT_S)
     reads = Reads(fast)
     watcher = Watcher(patient, reads, metrics, settings.pointer_poll_s)
+    secret = settings.exposures_secret.get_secret_value()
+    exposures = Exposures(patient, secret, conf.load("exposures", ExposureParams), metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
             with threadpool_limits(1, "blas"):  # the products of one request are too small to share out
-                async with watcher.following():
+                async with watcher.following(), exposures.leaving():
                     yield
         finally:
             await fast.aclose()
@@ -49,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         responses={422: {"model": Failure, "description": "The request is not well formed"}},
     )
-    application.include_router(routes.questions(watcher, reads, metrics, settings.rank_deadline_s))
+    application.include_router(routes.questions(watcher, reads, metrics, exposures, settings.rank_deadline_s))
     application.include_router(routes.operations(watcher, metrics))
     failures.install(application)
     return application

@@ -42,6 +42,9 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livemin",
         )
+        self._dropped = Counter(
+            "serving_exposures_dropped", "Shelves shown that were not logged for want of room", registry=self._registry
+        )
         self._series: dict[tuple[str, str, bool], tuple[Counter, Histogram]] = {}
 
     def shelf(self, route: str, shelf: Shelf | None, started: float) -> None:
@@ -57,6 +60,10 @@ class Metrics:
         counter, histogram = self._series[key]
         counter.inc()
         histogram.observe(time.perf_counter() - started)
+
+    def exposures_dropped(self, shelves: int) -> None:
+        """So many shelves were shown and not logged."""
+        self._dropped.inc(shelves)
 
     def generation_loaded(self, before: str | None, now: str) -> None:
         if before is not None:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from serving import answers, pages, prices, shelves
 from serving.direct import DirectRoute
+from serving.exposures import Exposures, Question
 from serving.failures import failure
 from serving.generation import Generation
 from serving.metrics import Metrics
@@ -32,61 +33,70 @@ from serving.shelves import Shelf
 from serving.watcher import Watcher
 
 
-def questions(watcher: Watcher, reads: Reads, metrics: Metrics, rank_deadline_s: float) -> APIRouter:
+def questions(
+    watcher: Watcher, reads: Reads, metrics: Metrics, exposures: Exposures, rank_deadline_s: float
+) -> APIRouter:
     """The shop's questions. Each takes the live generation once and answers from that one throughout."""
     router = APIRouter(route_class=DirectRoute)
 
     async def shelves_of(
-        route: str, started: float, visitor: Visitor, wanted: Sequence[tuple[str, int]]
-    ) -> tuple[Generation | None, list[Shelf]]:
+        question: Question, wanted: Sequence[tuple[str, int]]
+    ) -> tuple[Generation | None, Sequence[Shelf | None]]:
         generation = watcher.generation
-        if generation is None:
-            metrics.shelf(route, None, started)
-            return None, []
-        made = await pages.page(generation, reads, visitor, wanted, started + rank_deadline_s)
-        for shelf in made:
-            metrics.shelf(route, shelf, started)
+        made: Sequence[Shelf | None] = [None] * len(wanted)
+        if generation is not None:
+            until = question.started + rank_deadline_s
+            made = await pages.page(generation, reads, question.visitor, wanted, until)
+        shown(question, generation, [slot for slot, _ in wanted], made)
         return generation, made
+
+    def shown(
+        question: Question, generation: Generation | None, slots: Sequence[str], made: Sequence[Shelf | None]
+    ) -> None:
+        for shelf in made:
+            metrics.shelf(question.route, shelf, question.started)
+        exposures.shown(question, generation, slots, made)
 
     @router.get("/users/{user_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def recommendations(user_id: str, query: Annotated[RecommendationsQuery, Query()]) -> bytes:
         """A shelf for this shopper, after what they did in the last minutes; strangers get what is popular."""
-        started, visitor = time.perf_counter(), Visitor(user_id, query.session_id, query.channel)
-        generation, made = await shelves_of("recommendations", started, visitor, [(query.slot, query.k)])
-        return answers.recommendations(generation, made[0] if made else None, query.slot)
+        visitor = Visitor(user_id, query.session_id, query.channel)
+        question = Question("recommendations", visitor, query.consent)
+        generation, [shelf] = await shelves_of(question, [(query.slot, query.k)])
+        return answers.recommendations(question.request_id, generation, shelf, query.slot)
 
     @router.get("/sessions/{session_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def session_recommendations(session_id: str, query: Annotated[SessionQuery, Query()]) -> bytes:
         """A shelf for somebody unknown, after what they did in the last minutes."""
-        started, visitor = time.perf_counter(), Visitor(None, session_id, query.channel)
-        generation, made = await shelves_of("session_recommendations", started, visitor, [(query.slot, query.k)])
-        return answers.recommendations(generation, made[0] if made else None, query.slot)
+        question = Question("session_recommendations", Visitor(None, session_id, query.channel), query.consent)
+        generation, [shelf] = await shelves_of(question, [(query.slot, query.k)])
+        return answers.recommendations(question.request_id, generation, shelf, query.slot)
 
     @router.post("/pages/home", response_model=Page, tags=["shelves"])
     async def home(body: HomeBody) -> bytes:
         """Several shelves at once, on which no product stands twice."""
-        started, visitor = time.perf_counter(), Visitor(body.user_id, body.session_id, body.channel)
+        question = Question("home", Visitor(body.user_id, body.session_id, body.channel), body.consent)
         wanted = [(shelf.slot, shelf.k) for shelf in body.shelves]
-        generation, made = await shelves_of("home", started, visitor, wanted)
-        return answers.page(generation, made, [slot for slot, _ in wanted])
+        generation, made = await shelves_of(question, wanted)
+        return answers.page(question.request_id, generation, made, [slot for slot, _ in wanted])
 
     @router.get("/products/{product_id}/similar", response_model=Items, tags=["shelves"])
     async def similar(product_id: str, query: Annotated[SimilarQuery, Query()]) -> bytes:
         """Products like this one; what is popular in its category when there are none."""
-        started, generation, shelf = time.perf_counter(), watcher.generation, None
+        question, generation, shelf = Question("similar"), watcher.generation, None
         if generation is not None:
             shelf = await shelves.similar(generation, reads, product_id, query.k)
-        metrics.shelf("similar", shelf, started)
-        return answers.items(generation, shelf)
+        shown(question, generation, ["similar"], [shelf])
+        return answers.items(question.request_id, generation, shelf)
 
     @router.get("/popular", response_model=Items, tags=["shelves"])
     async def popular(query: Annotated[PopularQuery, Query()]) -> bytes:
         """What is bought most, in a category, a channel or the whole shop."""
-        started, generation, shelf = time.perf_counter(), watcher.generation, None
+        question, generation, shelf = Question("popular"), watcher.generation, None
         if generation is not None:
             shelf = shelves.popular(generation, query.k, query.channel, query.category, not reads.available)
-        metrics.shelf("popular", shelf, started)
-        return answers.items(generation, shelf)
+        shown(question, generation, ["popular"], [shelf])
+        return answers.items(question.request_id, generation, shelf)
 
     @router.get("/products/{product_id}/price", response_model=PriceAnswer, tags=["prices"])
     async def price(product_id: str) -> bytes:

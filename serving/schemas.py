@@ -12,6 +12,7 @@ MAX_SHELVES = 10
 Slot = Literal["for_you", "buy_again", "discover", "recently_viewed"]
 Rung = Literal["ranked", "list", "popular", "none"]
 Name = Annotated[str, Field(max_length=200)]
+Consent = Annotated[bool, Field(description="false: the log of what is shown holds no trace of who saw it")]
 
 
 class _Input(BaseModel):
@@ -22,6 +23,7 @@ class SessionQuery(_Input):
     slot: Slot = Field(default="for_you", description="Which shelf")
     k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
     channel: Name | None = Field(default=None, description="Where the shopper is: whose popular list strangers get")
+    consent: Consent = True
 
 
 class RecommendationsQuery(SessionQuery):
@@ -37,6 +39,7 @@ class HomeBody(_Input):
     user_id: Name | None = Field(default=None, description="The shopper, when known")
     session_id: Name | None = Field(default=None, description="The browser session, as its clicks are sent")
     channel: Name | None = Field(default=None, description="Where the shopper is: whose popular list strangers get")
+    consent: Consent = True
     shelves: list[WantedShelf] = Field(
         min_length=1, max_length=MAX_SHELVES, description="From the top of the page; the upper one keeps a product"
     )

@@ -6,7 +6,7 @@ from contracts.tables import TABLES, Column, Table
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "DATA.md"
 LAYERS = {
-    "raw": "What the shop exports, day by day.",
+    "raw": "What the shop exports and what serving showed, day by day.",
     "features": "What is known of shoppers and products as of a day.",
     "marts": "What serving is published from.",
 }

@@ -27,6 +27,8 @@ class StackSettings(BaseSettings):
     """A Redis to use; empty: the embedded one."""
     service_token: SecretStr = SecretStr("")
     """What the shop asks of other services; empty: generated once and kept."""
+    exposures_secret: SecretStr = SecretStr("")
+    """Under which serving hashes shoppers in its log; empty: generated once and kept."""
 
     @model_validator(mode="before")
     @classmethod
@@ -44,7 +46,8 @@ class StackSettings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """The same settings as variables, for a process of ours."""
-        values = self.model_dump(exclude={"service_token"})
+        values = self.model_dump(exclude={"service_token", "exposures_secret"})
         values["data_dir"] = self.data_dir.resolve()
         values["service_token"] = self.service_token.get_secret_value()
+        values["exposures_secret"] = self.exposures_secret.get_secret_value()
         return {name.upper(): str(value) for name, value in values.items() if value != ""}

@@ -32,11 +32,14 @@ def write(settings: StackSettings, database_url: str, redis_url: str) -> dict[st
     """Write stack.env for a stack of these settings; what stands in it. Secrets survive from start to start."""
     data = settings.data_dir.resolve()
     file = stack_env(data)
-    token = settings.service_token.get_secret_value() or read(file).get("SERVICE_TOKEN") or secrets.token_urlsafe(32)
+    given = {"SERVICE_TOKEN": settings.service_token, "EXPOSURES_SECRET": settings.exposures_secret}
+    kept = read(file)
     variables = {
+        **{
+            name: said.get_secret_value() or kept.get(name) or secrets.token_urlsafe(32) for name, said in given.items()
+        },
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
-        "SERVICE_TOKEN": token,
         "CORE_URL": f"http://127.0.0.1:{settings.core_port}",
         "SERVING_URL": f"http://127.0.0.1:{settings.serving_port}",
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",

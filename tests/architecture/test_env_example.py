@@ -18,6 +18,8 @@ CLASSES = [
     shelfwise.settings.StackSettings,
 ]
 
+SECRETS = {"service_token", "exposures_secret"}
+
 
 def variables():
     text = (ROOT / ".env.example").read_text()
@@ -36,11 +38,12 @@ def test_every_settings_class_is_asked():
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__module__)
 def test_shown_values_are_the_defaults(kind, monkeypatch):
     example = variables()
-    needed = {"database_url": "postgresql:///shop", "service_token": "x" * 16, "redis_url": "redis://127.0.0.1:1/0"}
+    needed = {"database_url": "postgresql:///shop", "service_token": "x" * 16, "exposures_secret": "x" * 16}
+    needed |= {"redis_url": "redis://127.0.0.1:1/0"}
     needed |= {name: "http://127.0.0.1:1" for name in ("core_url", "lake_uri", "mlflow_tracking_uri")}
     for name in kind.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     required = [name for name, field in kind.model_fields.items() if field.is_required()]
     defaults = kind(**{name: needed[name.lower()] for name in required})
-    for name in set(kind.model_fields) - set(required) - {"database_url", "redis_url", "service_token"}:
+    for name in set(kind.model_fields) - set(required) - {"database_url", "redis_url"} - SECRETS:
         assert example[name.upper()] == str(getattr(defaults, name)), name

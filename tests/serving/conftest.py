@@ -20,6 +20,8 @@ from benchmarks.synthetic import Synthetic
 from pipelines import publish
 from shelfwise.local.processes import Service, running
 
+SECRET = "not-a-secret-in-tests"
+
 
 @dataclass(frozen=True)
 class Serving:
@@ -104,7 +106,12 @@ def serving_at(port: int, redis_url: str, log, **env: str) -> Iterator[Serving]:
         command=[sys.executable, "-m", "uvicorn", "--factory", "serving.app:app", *options],
         log=log,
         ready=partial(_answers, port),
-        env={"REDIS_URL": redis_url, "REDIS_TIMEOUT_S": "0.25", **env},  # a test machine is busier than a server
+        env={
+            "REDIS_URL": redis_url,
+            "EXPOSURES_SECRET": SECRET,
+            "REDIS_TIMEOUT_S": "0.25",
+            **env,
+        },  # a test machine is busier than a server
     )
     with running(service, timeout_s=60):
         yield Serving(port)

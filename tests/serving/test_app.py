@@ -6,6 +6,7 @@ import sys
 
 from serving.app import create_app
 from serving.settings import Settings
+from tests.serving.conftest import SECRET
 
 HEAVY = (
     "pandas",
@@ -24,7 +25,7 @@ HEAVY = (
 def test_nothing_heavy_is_loaded():
     code = (
         "import sys; from serving.app import create_app; from serving.settings import Settings; "
-        "create_app(Settings(redis_url='redis://127.0.0.1:1/0')); "
+        "create_app(Settings(redis_url='redis://127.0.0.1:1/0', exposures_secret='x' * 16)); "
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -35,7 +36,7 @@ async def test_it_ends_at_whatever_moment_it_is_asked_to(redis_url):
     """The Redis client takes being cancelled while it connects or reads for an error of its own."""
 
     async def live_for(seconds):
-        app = create_app(Settings(redis_url=redis_url))
+        app = create_app(Settings(redis_url=redis_url, exposures_secret=SECRET))
         async with app.router.lifespan_context(app):
             await asyncio.sleep(seconds)
 

@@ -17,6 +17,7 @@ from contracts.keys import uuid_bytes
 from serving.bus import follow
 from serving.sessions import TOPIC, remember
 from shelfwise.local.processes import Service, running
+from tests.serving.conftest import SECRET
 
 ANNA = "019aa1c4-7c00-7000-8000-0000000000aa"
 
@@ -137,7 +138,8 @@ async def test_two_consumers_lose_nothing(client, redis_url):
 
 def test_the_process_survives_its_death(client, redis_url, tmp_path):
     command = [sys.executable, "-m", "serving.sessions"]
-    service = partial(Service, "sessions", command, tmp_path / "log", lambda: True, {"REDIS_URL": redis_url})
+    env = {"REDIS_URL": redis_url, "EXPOSURES_SECRET": SECRET}
+    service = partial(Service, "sessions", command, tmp_path / "log", lambda: True, env)
     with running(service(), timeout_s=20) as process:
         send(client, click(1))
         until(lambda: products_of(client, BROWSER) == [1])

@@ -4,7 +4,7 @@ A generation `g` is immutable and lives below `gen:{g}:`. Shoppers and products 
 inside the values products are dense int32 indexes into the generation's item table, which serving holds in memory.
 All numbers are little endian. `FORMAT` is part of a generation's digest: raise it when a layout changes.
 
-    gen:{g}:u:{uuid}     a shopper's lists, one per slot        encode_user
+    gen:{g}:u:{uuid}     a shopper's lists, one per slot, and what they ever bought     encode_user, models.bought
     gen:{g}:n:{uuid}     a product's neighbours and its scope   encode_neighbours
     gen:{g}:s:{uuid}     a product's price signals              encode_signal
     gen:{g}:p:{scope}    most bought products of a scope        encode_popular
@@ -37,7 +37,7 @@ from typing import Final, NamedTuple
 
 from contracts.tables import SLOTS, SOURCES
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 LIVE: Final = "live"
 HISTORY: Final = "{live}:history"
 KEPT: Final = "{live}:kept"
@@ -174,8 +174,8 @@ def uuid_text(value: bytes) -> str:
 # --- values ---------------------------------------------------------------------------------------------------------
 
 
-def encode_user(lists: Mapping[str, Ranked]) -> bytes:
-    """All lists of one shopper: lengths of every slot, then per slot indexes, scores, sources and reasons.
+def encode_user(lists: Mapping[str, Ranked], bought: bytes = b"") -> bytes:
+    """All lists of one shopper: lengths of every slot, per slot indexes, scores, sources and reasons, then `bought`.
 
     The reasons of a list are few (the shopper's own products), so each is stored once and referred to by one byte.
     """
@@ -202,16 +202,14 @@ def encode_user(lists: Mapping[str, Ranked]) -> bytes:
                 *reasons,
             )
         )
-    return _USER_HEADER.pack(*header) + b"".join(body)
+    return _USER_HEADER.pack(*header) + b"".join(body) + bought
 
 
 def decode_user(value: bytes, slot: str, k: int) -> Ranked:
     """The first k products of one slot; empty when the shopper has no such list."""
     header = _USER_HEADER.unpack_from(value)
     wanted = SLOTS.index(slot)
-    offset = _USER_HEADER.size
-    for place in range(wanted):
-        offset += 10 * header[2 * place] + 4 * header[2 * place + 1]
+    offset = _list_start(header, wanted)
     count, reason_count = header[2 * wanted], header[2 * wanted + 1]
     top = min(k, count)
     reasons = struct.unpack_from(f"<{reason_count}i", value, offset + 10 * count)
@@ -222,6 +220,17 @@ def decode_user(value: bytes, slot: str, k: int) -> Ranked:
         value[offset + 8 * count : offset + 8 * count + top],
         [NOTHING if place == _NO_REASON else reasons[place] for place in places],
     )
+
+
+def decode_bought(value: bytes) -> bytes:
+    """The filter of what the shopper ever bought, which models.bought reads."""
+    return value[_list_start(_USER_HEADER.unpack_from(value), len(SLOTS)) :]
+
+
+def _list_start(header: Sequence[int], place: int) -> int:
+    """Where the list of the slot at this place begins, or after the last one what follows them."""
+    before = range(place)
+    return _USER_HEADER.size + sum(10 * header[2 * slot] + 4 * header[2 * slot + 1] for slot in before)
 
 
 def encode_neighbours(scope: int, items: Sequence[int], scores: Sequence[float], sources: Sequence[int]) -> bytes:

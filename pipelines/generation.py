@@ -23,9 +23,13 @@ from redis.retry import Retry
 
 from contracts import keys
 from contracts.keys import Ranked
+from models import bought
 from models.session import HIDDEN
 from models.session import encode as encode_vectors
 
+BOUGHT = "bought"  # beside the slots of USER_LISTS
+NO_LIST = Ranked((), (), (), ())
+USERS_AT_ONCE = 256  # whose filters of what they bought are made together
 CHUNK_KEYS = 500
 CHUNK_BYTES = 1 << 20  # whichever comes first ends a pipeline: Redis answers others in between
 
@@ -270,14 +274,25 @@ def _uuid(text: str) -> bytes:
 
 
 def users(draft: Draft, batches: Batches) -> Pairs:
-    """USER_LISTS with each shopper's rows next to each other → one key per shopper."""
-    for user_id, rows in groupby(_user_rows(draft, batches), itemgetter(0)):
-        lists: dict[str, Ranked] = {}
-        for _, slot, ranked in rows:
-            if slot in lists:
-                raise PublishError(f"user_lists has two lists {slot} of {user_id}")
-            lists[slot] = ranked
-        yield keys.user_key(draft.generation, _uuid(user_id)), keys.encode_user(lists)
+    """USER_LISTS with each shopper's rows next to each other, what they ever bought as slot BOUGHT → one key each."""
+    shoppers = groupby(_user_rows(draft, batches), itemgetter(0))
+    while some := [(user_id, _lists_of(user_id, rows)) for user_id, rows in islice(shoppers, USERS_AT_ONCE)]:
+        own = [lists.pop(BOUGHT, NO_LIST).items for _, lists in some]
+        new = [lists.get("discover", NO_LIST).items for _, lists in some]
+        filters = bought.encode(
+            [np.array(items, np.int64) for items in own], [np.array(items, np.int64) for items in new]
+        )
+        for (user_id, lists), value in zip(some, filters, strict=True):
+            yield keys.user_key(draft.generation, _uuid(user_id)), keys.encode_user(lists, value)
+
+
+def _lists_of(user_id: str, rows: Iterable[tuple[str, str, Ranked]]) -> dict[str, Ranked]:
+    lists: dict[str, Ranked] = {}
+    for _, slot, ranked in rows:
+        if slot in lists:
+            raise PublishError(f"user_lists has two lists {slot} of {user_id}")
+        lists[slot] = ranked
+    return lists
 
 
 def _user_rows(draft: Draft, batches: Batches) -> Iterator[tuple[str, str, Ranked]]:

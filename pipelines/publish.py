@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import conf, keys
-from contracts.tables import ITEM_VECTORS, MARTS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, USER_LISTS
+from contracts.tables import ITEM_VECTORS, MARTS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, USER_LISTS, USER_PRODUCT
 from models.pricing import Guardrails
 from models.session import SessionParams
 from pipelines import generation as encoding
@@ -31,6 +31,7 @@ from pipelines.spark import session
 
 LEASE_S = 10
 SAMPLED_KEYS = 10_000  # of each kind
+SENT = (*MARTS, PRODUCTS, USER_PRODUCT)
 HISTORY_ENTRIES = 1_000
 SCAN_KEYS = 1_000
 
@@ -107,8 +108,9 @@ class Inputs:
 def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str]) -> Inputs:
     """The marts of the day as committed now, counted and digested without moving them."""
     only = (day, day + timedelta(days=1))
-    frames = {table.name: lake.frame(spark, table, days=only).drop("day") for table in (*MARTS, PRODUCTS)}
+    frames = {table.name: lake.frame(spark, table, days=only).drop("day") for table in SENT}
     frames[PRODUCTS.name] = frames[PRODUCTS.name].select("product_id", "category")
+    frames[USER_PRODUCT.name] = _bought(frames[USER_PRODUCT.name], frames[PRODUCTS.name])
     rules = {
         "guardrails": asdict(conf.load("pricing", Guardrails)),
         "session": asdict(conf.load("session", SessionParams)),
@@ -128,7 +130,7 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str
         "rank": rank,
         "policy": f"guardrails-{conf.digest('pricing')}",
         "models": list(models),
-        "lake_versions": {table.path: lake.version(table) for table in (*MARTS, PRODUCTS)},
+        "lake_versions": {table.path: lake.version(table) for table in SENT},
     }
     said = json.dumps([keys.FORMAT, rules, content], sort_keys=True)
     digest = hashlib.blake2b(said.encode(), digest_size=5).hexdigest()
@@ -152,7 +154,7 @@ def write(client: Client, inputs: Inputs, draft: Draft) -> None:
     draft, items = encoding.write_items(frames[PRODUCTS.name], draft)
     with_vectors = frames[PRODUCTS.name].join(frames[ITEM_VECTORS.name], "product_id", "left")
     draft, item_vectors = encoding.write_vectors(with_vectors, draft, inputs.rank)
-    by_user = _by_user(frames[USER_LISTS.name])
+    by_user = _by_user(frames)
     with_neighbours = frames[PRODUCTS.name].join(frames[NEIGHBOURS.name], "product_id", "full_outer")
     written = {
         "items": items,
@@ -183,8 +185,9 @@ def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, W
     """
     frames, rows = inputs.frames, inputs.rows
     expected = dict.fromkeys(("items", "item_vectors", "neighbours"), rows[PRODUCTS.name]) | {
-        name: rows[name] for name in (USER_LISTS.name, PRICE_SIGNALS.name, POPULAR.name)
+        name: rows[name] for name in (PRICE_SIGNALS.name, POPULAR.name)
     }
+    expected[USER_LISTS.name] = rows[USER_LISTS.name] + rows[USER_PRODUCT.name]
     lost = {name: (written[name].rows, count) for name, count in expected.items() if written[name].rows != count}
     if lost:
         raise PublishError(f"{draft.generation}: rows written and expected differ: {lost}")
@@ -197,7 +200,7 @@ def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, W
     reads = {
         name: encoding.reread(_sample(frame, key, written[name].keys), encode, draft)
         for name, frame, key, encode in (
-            ("user_lists", _by_user(frames[USER_LISTS.name]), "user_id", encoding.users),
+            ("user_lists", _by_user(frames), "user_id", encoding.users),
             ("neighbours", with_neighbours, "product_id", encoding.neighbours),
             ("price_signals", frames[PRICE_SIGNALS.name], "product_id", encoding.signals),
             ("popular", frames[POPULAR.name], "scope", encoding.popular),
@@ -211,8 +214,19 @@ def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, W
     return {"verified": {name: read.keys for name, read in reads.items()}, "bytes_per_user": bytes_per_user}
 
 
-def _by_user(lists_of_users: DataFrame) -> DataFrame:
-    return lists_of_users.repartition("user_id").sortWithinPartitions("user_id", "slot")
+def _bought(user_product: DataFrame, products: DataFrame) -> DataFrame:
+    """What each shopper ever bought of the products that can be shown: user_id, product_ids."""
+    known = user_product.join(products, "product_id", "left_semi")
+    return known.groupBy("user_id").agg(F.array_sort(F.collect_list("product_id")).alias("product_ids"))
+
+
+def _by_user(frames: Mapping[str, DataFrame]) -> DataFrame:
+    """Each shopper's lists next to each other, and with them what they bought, as one slot more."""
+    told = frames[USER_LISTS.name]
+    kinds = dict(told.dtypes)
+    empty = (F.array().cast(kinds[name]).alias(name) for name in ("scores", "sources", "because"))
+    own = frames[USER_PRODUCT.name].select("user_id", F.lit(encoding.BOUGHT).alias("slot"), "product_ids", *empty)
+    return told.unionByName(own).repartition("user_id").sortWithinPartitions("user_id", "slot")
 
 
 def _sample(frame: DataFrame, key: str, size: int) -> DataFrame:

@@ -32,9 +32,10 @@ def as_lists(found):
     return [list(column) for column in found]
 
 
-@given(st.dictionaries(st.sampled_from(SLOTS), ranked()), st.integers(1, 50))
-def test_a_shoppers_lists(lists, k):
-    value = keys.encode_user(lists)
+@given(st.dictionaries(st.sampled_from(SLOTS), ranked()), st.binary(max_size=50), st.integers(1, 50))
+def test_a_shoppers_lists_and_what_they_bought(lists, bought, k):
+    value = keys.encode_user(lists, bought)
+    assert keys.decode_bought(value) == bought
     for slot in SLOTS:
         expected = lists.get(slot, Ranked([], [], [], []))
         assert as_lists(keys.decode_user(value, slot, k)) == [list(column)[:k] for column in expected]
@@ -91,11 +92,11 @@ def test_a_text_that_is_no_uuid_is_nobodys(text):
 
 def test_bytes_are_fixed():
     """Redis holds generations of older code: a change here is a new FORMAT."""
-    value = keys.encode_user({"buy_again": Ranked([7, 8], [1.0, 0.5], [0, 3], [9, keys.NOTHING])})
-    assert value == struct.pack("<6B2i2f4Bi", 0, 0, 2, 1, 0, 0, 7, 8, 1.0, 0.5, 0, 3, 0, 255, 9)
+    value = keys.encode_user({"buy_again": Ranked([7, 8], [1.0, 0.5], [0, 3], [9, keys.NOTHING])}, b"own")
+    assert value == struct.pack("<6B2i2f4Bi", 0, 0, 2, 1, 0, 0, 7, 8, 1.0, 0.5, 0, 3, 0, 255, 9) + b"own"
     assert keys.encode_neighbours(4, [7], [0.5], [2]) == struct.pack("<iBifB", 4, 1, 7, 0.5, 2)
     assert keys.encode_popular([7], [0.5]) == struct.pack("<if", 7, 0.5)
-    assert keys.FORMAT == 2
+    assert keys.FORMAT == 3
 
 
 def test_a_list_too_long_is_refused():

@@ -4,15 +4,16 @@ import json
 from datetime import date
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import redis
 
 from benchmarks.synthetic import Synthetic
 from contracts import keys
-from contracts.tables import ITEM_VECTORS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, SLOTS, USER_LISTS
+from contracts.tables import ITEM_VECTORS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, SLOTS, USER_LISTS, USER_PRODUCT
 from features.products import COUNTS
-from models import session
+from models import bought, session
 from pipelines import generation as encoding
 from pipelines import lists, price_signals, publish, vectors
 from pipelines.generation import PublishError
@@ -24,6 +25,7 @@ DAY = date(2026, 3, 1)
 MODELS = ["recommender/1", "price_effects/1"]
 USERS, ITEMS = 30, 40
 SHOWN = ITEMS - 2  # the last two must not be shown
+UNKNOWN = ITEMS + 1  # of no catalogue
 
 
 def user(number):
@@ -65,6 +67,12 @@ def tables(rank=1.0):
             for n in range(ITEMS)
         ],
         USER_LISTS: user_lists(rank),
+        USER_PRODUCT: [
+            dict.fromkeys(arrow_schema(USER_PRODUCT).names, 1)
+            | {"day": DAY, "user_id": user(number), "product_id": product(place), "first_day": DAY, "last_day": DAY}
+            for number in range(1, USERS + 1)  # the last has no lists; who has none bought nothing
+            for place in (number, number + 1, UNKNOWN)
+        ],
         NEIGHBOURS: [
             {"day": DAY, "product_id": product(n), "product_ids": [product((n + 1) % ITEMS)], "scores": [0.5]}
             | {"sources": ["content"]}
@@ -159,9 +167,18 @@ def test_what_redis_holds_is_what_the_marts_say_and_the_same_again_changes_nothi
     signal = keys.decode_signal(client.get(keys.signal_key(generation, keys.uuid_bytes(product(3)))))
     assert signal == ("EUR", 500, 399, None, -1.5, 0.2, "events", 12.0)
 
-    assert report["written"]["user_lists"]["keys"] == USERS
+    assert report["written"]["user_lists"]["keys"] == USERS + 1
     assert report["written"]["neighbours"]["keys"] == ITEMS
     assert 0 < report["bytes_per_user"] < 500
+
+    numbers = {text_of(client, generation, index): index for index in range(ITEMS)}
+    for number in range(1, USERS + 1):
+        value = client.get(keys.user_key(generation, keys.uuid_bytes(user(number))))
+        theirs = np.array([numbers[product(place % ITEMS)] for place in (number, number + 1)])
+        new = np.setdiff1d(keys.decode_user(value, "discover", 50).items, theirs)
+        assert bought.holds(keys.decode_bought(value), theirs).all()
+        assert not bought.holds(keys.decode_bought(value), new).any()
+    assert keys.decode_bought(client.get(keys.user_key(generation, keys.uuid_bytes(user(0))))) == b""
 
     before = {key: client.dump(key) for key in client.scan_iter()}
     again = publish.send(DAY, settings, MODELS)

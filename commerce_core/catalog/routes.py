@@ -1,13 +1,13 @@
-"""GET /products and /categories."""
+"""GET and PUT /products, GET /categories."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Response
 
-from commerce_core.catalog import service
-from commerce_core.catalog.schemas import Categories, ProductDetail, ProductPage, Sort
-from commerce_core.dependencies import Transaction
+from commerce_core.catalog import intake, service
+from commerce_core.catalog.schemas import Categories, ProductBody, ProductDetail, ProductPage, Sort
+from commerce_core.dependencies import Transaction, service_only
 from commerce_core.errors import refusals
 
 router = APIRouter(tags=["catalogue"])
@@ -36,6 +36,20 @@ async def list_products(
 @router.get("/products/{product_id}", responses=refusals(404, 422))
 async def get_product(transaction: Transaction, product_id: UUID) -> ProductDetail:
     """One product by its id, retired ones too."""
+    return await service.get_product(transaction, product_id)
+
+
+@router.put(
+    "/products/{product_id}",
+    responses={201: {"model": ProductDetail, "description": "The product is new"}, **refusals(401, 422)},
+    dependencies=[Depends(service_only)],
+)
+async def put_product(
+    transaction: Transaction, product_id: UUID, body: ProductBody, response: Response
+) -> ProductDetail:
+    """Makes the product what the body says, and tells the bus; sending it again changes nothing."""
+    if await intake.put_product(transaction, product_id, body):
+        response.status_code = 201
     return await service.get_product(transaction, product_id)
 
 

@@ -1,7 +1,7 @@
 """GET /export: the only door through which the platform sees the shop."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +16,12 @@ from commerce_core.export.tables import EXPORTS
 router = APIRouter(prefix="/export", tags=["export"], dependencies=[Depends(service_only)])
 
 MAX_SHARDS = 1024
+ARROW: dict[int | str, Any] = {
+    200: {
+        "description": "Arrow IPC stream",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 
 Table = Annotated[str, Path(description="one of " + ", ".join(EXPORTS))]
 Day = Annotated[date, Query(lt=date.max, description="first UTC day", examples=["2017-01-01"])]
@@ -47,23 +53,19 @@ async def counts(transaction: Transaction, table: Table, window: Window) -> Coun
     return await service.counts(transaction, service.find(table), *window)
 
 
-@router.get(
-    "/{table}",
-    status_code=200,
-    response_class=ArrowResponse,
-    responses={
-        200: {
-            "description": "Arrow IPC stream",
-            "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
-        },
-        **refusals(401, 404, 409, 422),
-    },
-)
+@router.get("/{table}", status_code=200, response_class=ArrowResponse, responses=ARROW | refusals(401, 404, 409, 422))
 async def export_rows(request: Request, table: Table, window: Window, shard: Shard = None) -> ArrowResponse:
     """The rows of complete days, in no order: the same rows whenever asked, and the shards together are the whole."""
     query = service.find(table).rows(*window, _shard(shard))
     exports: ArrowExports = request.app.state.exports
     return ArrowResponse(await exports.start(query))
+
+
+@router.get("/{table}/open", status_code=200, response_class=ArrowResponse, responses=ARROW | refusals(401, 404, 422))
+async def export_open(request: Request, table: Table, day: Day) -> ArrowResponse:
+    """All rows there are since the beginning of a day, of days that may still grow too: to act on, not to keep."""
+    exports: ArrowExports = request.app.state.exports
+    return ArrowResponse(await exports.start(service.find(table).rows(day, date.max)))
 
 
 def _shard(word: str | None) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 A generation `g` is immutable and lives below `gen:{g}:`. Shoppers and products are addressed by their 16 UUID bytes;
 inside the values products are dense int32 indexes into the generation's item table, which serving holds in memory.
-All numbers are little endian. `FORMAT` is part of a generation's digest: raise it when a layout changes.
+All numbers are little endian. The values of one shopper, product or scope end with their CRC-32, so a damaged one is
+found out: decoding raises Corrupt. `FORMAT` is part of a generation's digest: raise it when a layout changes.
 
     gen:{g}:u:{uuid}     a shopper's lists, one per slot, and what they ever bought     encode_user, models.bought
     gen:{g}:n:{uuid}     a product's neighbours and its scope   encode_neighbours
@@ -32,12 +33,14 @@ The braces put the pointer and its book-keeping into one Redis Cluster slot, so 
 """
 
 import struct
+import zlib
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from contracts.tables import SLOTS, SOURCES
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 LIVE: Final = "live"
 HISTORY: Final = "{live}:history"
 KEPT: Final = "{live}:kept"
@@ -53,12 +56,22 @@ NOTHING: Final = -1  # a dense index that stands for no product, or no scope
 SESSION: Final = len(SOURCES)  # the source that only serving gives: the visit decided
 SOURCE_NAMES: Final = (*SOURCES, "session")
 SOURCE_CODES: Final = {name: code for code, name in enumerate(SOURCES)}
-_NO_REASON: Final = 0xFF
-_USER_HEADER: Final = struct.Struct(f"<{2 * len(SLOTS)}B")
+MOST_LISTED: Final = 255  # products of one list, explanations of one shopper
+_USER_HEADER: Final = struct.Struct(f"<BB{len(SLOTS)}B{2 * len(SLOTS)}f")
+_SCALE: Final = struct.Struct("<ff")
+_STEPS: Final = 255
+_ITSELF, _NO_REASON, _FIRST_REASON = 0, 1, 2  # NOTHING is _NO_REASON less _FIRST_REASON
+_SHORTS: Final = tuple(struct.Struct(f"<{count}H") for count in range(MOST_LISTED + 1))
+_INTEGERS: Final = tuple(struct.Struct(f"<{count}I") for count in range(MOST_LISTED + 1))
 _NEIGHBOURS_HEADER: Final = struct.Struct("<iB")
 _SIGNAL: Final = struct.Struct("<3sqqqddBd")
 _IDENTIFIED_BY: Final = ("events", "prior")
 _NO_COST: Final = -1
+_CHECKSUM: Final = struct.Struct("<I")
+
+
+class Corrupt(ValueError):
+    """A value that is not as it was encoded."""
 
 
 class Ranked(NamedTuple):
@@ -68,6 +81,9 @@ class Ranked(NamedTuple):
     scores: Sequence[float]
     sources: Sequence[int]
     because: Sequence[int]
+
+
+EMPTY: Final = Ranked((), (), (), ())
 
 
 class PriceSignal(NamedTuple):
@@ -174,93 +190,158 @@ def uuid_text(value: bytes) -> str:
 # --- values ---------------------------------------------------------------------------------------------------------
 
 
-def encode_user(lists: Mapping[str, Ranked], bought: bytes = b"") -> bytes:
-    """All lists of one shopper: lengths of every slot, per slot indexes, scores, sources and reasons, then `bought`.
+def sealed(body: bytes) -> bytes:
+    """The body with its checksum."""
+    return body + _CHECKSUM.pack(zlib.crc32(body))
 
-    The reasons of a list are few (the shopper's own products), so each is stored once and referred to by one byte.
+
+def opened(value: bytes) -> bytes:
+    """The body; Corrupt when it is not what was sealed."""
+    body = value[: -_CHECKSUM.size]
+    if _CHECKSUM.pack(zlib.crc32(body)) != value[-_CHECKSUM.size :]:
+        raise Corrupt(f"a value of {len(value)} bytes does not match its checksum")
+    return body
+
+
+def encode_user(lists: Mapping[str, Ranked], bought: bytes = b"") -> bytes:
+    """All lists of one shopper, in about 5 bytes for each product, then `bought`.
+
+        width of an index, number of explanations, number of products in each slot's list              a byte each
+        each slot's highest score and the step in which its scores fall                                floats
+        sources of the explanations (a byte each), then the own products that are their reasons        width each
+        for each slot: indexes (width each), steps below the highest, explanations used                a byte each
+    Order is kept as it is. A score is off by half a step at most: 1/510 of what its list's scores span. An index takes
+    as many bytes as the shopper's highest needs: 2 in a shop of 65,000 products, 3 in one of 16 million. The same few
+    explanations recur in all lists (what was bought before explains itself), so each is stored once.
     """
-    header: list[int] = []
-    body: list[bytes] = []
-    for slot in SLOTS:
-        ranked = lists.get(slot)
-        if ranked is None:
-            header += (0, 0)
-            continue
-        reasons = list(dict.fromkeys(reason for reason in ranked.because if reason != NOTHING))
-        count = len(ranked.items)
-        if count > 255 or len(reasons) >= _NO_REASON:
-            raise ValueError(f"a list holds at most 255 products and 254 reasons, not {count} and {len(reasons)}")
-        header += (count, len(reasons))
-        place = {reason: index for index, reason in enumerate(reasons)}
-        body.append(
-            struct.pack(
-                f"<{count}i{count}f{count}B{count}B{len(reasons)}i",
-                *ranked.items,
-                *ranked.scores,
-                *ranked.sources,
-                *(place.get(reason, _NO_REASON) for reason in ranked.because),
-                *reasons,
-            )
-        )
-    return _USER_HEADER.pack(*header) + b"".join(body) + bought
+    filled = [lists.get(slot, EMPTY) for slot in SLOTS]
+    told = [_explanations(ranked) for ranked in filled]
+    place = {what: at for at, what in enumerate(dict.fromkeys(chain(*told)))}
+    counts = [len(ranked.items) for ranked in filled]
+    if max(counts) > MOST_LISTED or len(place) > MOST_LISTED:
+        raise ValueError(f"at most {MOST_LISTED} products in a list and explanations, not {counts} and {len(place)}")
+    reasons = [reason for _, reason in place]
+    highest = max(chain([_FIRST_REASON], reasons, *(ranked.items for ranked in filled)))
+    width = max(2, (highest.bit_length() + 7) // 8)
+    scales = [_scale(ranked.scores) for ranked in filled]
+    header = _USER_HEADER.pack(width, len(place), *counts, *chain(*scales))
+    parts = [header, bytes(source for source, _ in place), _narrow(reasons, width)]
+    for ranked, (top, step), what in zip(filled, scales, told, strict=True):
+        parts += [_narrow(ranked.items, width), _steps(ranked.scores, top, step), bytes(map(place.__getitem__, what))]
+    return sealed(b"".join(parts) + bought)
 
 
 def decode_user(value: bytes, slot: str, k: int) -> Ranked:
     """The first k products of one slot; empty when the shopper has no such list."""
-    header = _USER_HEADER.unpack_from(value)
-    wanted = SLOTS.index(slot)
-    offset = _list_start(header, wanted)
-    count, reason_count = header[2 * wanted], header[2 * wanted + 1]
+    body, wanted, slots = opened(value), SLOTS.index(slot), len(SLOTS)
+    header = _USER_HEADER.unpack_from(body)
+    width, explanations, count = header[0], header[1], header[2 + wanted]
+    if not count:
+        return EMPTY
+    highest, step = header[2 + slots + 2 * wanted : 4 + slots + 2 * wanted]
     top = min(k, count)
-    reasons = struct.unpack_from(f"<{reason_count}i", value, offset + 10 * count)
-    places = value[offset + 9 * count : offset + 9 * count + top]
+    reasons_at = _USER_HEADER.size + explanations
+    at = _list_start(header, wanted)
+    steps_at = at + width * count
+    used = body[steps_at + count : steps_at + count + top]
+    items, reasons = _wide(body, at, top, width), _wide(body, reasons_at, explanations, width)
     return Ranked(
-        struct.unpack_from(f"<{top}i", value, offset),
-        struct.unpack_from(f"<{top}f", value, offset + 4 * count),
-        value[offset + 8 * count : offset + 8 * count + top],
-        [NOTHING if place == _NO_REASON else reasons[place] for place in places],
+        items,
+        [highest - down * step for down in body[steps_at : steps_at + top]],
+        used.translate(body[_USER_HEADER.size : reasons_at].ljust(256)),
+        [
+            reason - _FIRST_REASON if (reason := reasons[place]) else item
+            for item, place in zip(items, used, strict=True)
+        ],
     )
 
 
 def decode_bought(value: bytes) -> bytes:
     """The filter of what the shopper ever bought, which models.bought reads."""
-    return value[_list_start(_USER_HEADER.unpack_from(value), len(SLOTS)) :]
+    body = opened(value)
+    return body[_list_start(_USER_HEADER.unpack_from(body), len(SLOTS)) :]
 
 
 def _list_start(header: Sequence[int], place: int) -> int:
     """Where the list of the slot at this place begins, or after the last one what follows them."""
-    before = range(place)
-    return _USER_HEADER.size + sum(10 * header[2 * slot] + 4 * header[2 * slot + 1] for slot in before)
+    width, explanations, *counts = header
+    return _USER_HEADER.size + (1 + width) * explanations + (width + 2) * sum(counts[:place])
+
+
+def _explanations(ranked: Ranked) -> list[tuple[int, int]]:
+    """Source and reason of each product, the reason as it is stored."""
+    return [
+        (source, _ITSELF if reason == item else reason + _FIRST_REASON)
+        for item, source, reason in zip(ranked.items, ranked.sources, ranked.because, strict=True)
+    ]
+
+
+def _scale(scores: Sequence[float]) -> tuple[float, float]:
+    """Highest and step, as they will be read."""
+    if not len(scores):
+        return 0.0, 0.0
+    highest = max(scores)
+    scale: tuple[float, float] = _SCALE.unpack(_SCALE.pack(highest, (highest - min(scores)) / _STEPS))
+    return scale
+
+
+def _steps(scores: Sequence[float], highest: float, step: float) -> bytes:
+    """How many steps each score lies below the highest."""
+    if step == 0:
+        return bytes(len(scores))
+    return bytes([min(_STEPS, int((highest - score) / step + 0.5)) for score in scores])
+
+
+def _narrow(numbers: Sequence[int], width: int) -> bytes:
+    """Each number in so many bytes."""
+    full = _INTEGERS[len(numbers)].pack(*numbers)
+    narrow = bytearray(width * len(numbers))
+    for byte in range(width):
+        narrow[byte::width] = full[byte::4]
+    return bytes(narrow)
+
+
+def _wide(body: bytes, start: int, count: int, width: int) -> tuple[int, ...]:
+    """So many numbers of so many bytes each."""
+    if width == 2:
+        return _SHORTS[count].unpack_from(body, start)
+    full = bytearray(4 * count)
+    for byte in range(width):
+        full[byte::4] = body[start + byte : start + width * count : width]
+    return _INTEGERS[count].unpack(full)
 
 
 def encode_neighbours(scope: int, items: Sequence[int], scores: Sequence[float], sources: Sequence[int]) -> bytes:
     """A product's neighbours; `scope` is the place of its nearest category in the generation's scopes, or NOTHING."""
     count = len(items)
-    return _NEIGHBOURS_HEADER.pack(scope, count) + struct.pack(f"<{count}i{count}f{count}B", *items, *scores, *sources)
+    columns = struct.pack(f"<{count}i{count}f{count}B", *items, *scores, *sources)
+    return sealed(_NEIGHBOURS_HEADER.pack(scope, count) + columns)
 
 
 def decode_neighbours(value: bytes, k: int) -> tuple[int, Ranked]:
     """Scope and the first k neighbours."""
-    scope, count = _NEIGHBOURS_HEADER.unpack_from(value)
+    body = opened(value)
+    scope, count = _NEIGHBOURS_HEADER.unpack_from(body)
     offset, top = _NEIGHBOURS_HEADER.size, min(k, count)
-    items = struct.unpack_from(f"<{top}i", value, offset)
-    scores = struct.unpack_from(f"<{top}f", value, offset + 4 * count)
-    sources = value[offset + 8 * count : offset + 8 * count + top]
-    return scope, Ranked(items, scores, sources, [NOTHING] * top)
+    items = struct.unpack_from(f"<{top}i", body, offset)
+    scores = struct.unpack_from(f"<{top}f", body, offset + 4 * count)
+    sources = body[offset + 8 * count : offset + 8 * count + top]
+    return scope, Ranked(items, scores, list(sources), [NOTHING] * top)
 
 
 def encode_popular(items: Sequence[int], scores: Sequence[float]) -> bytes:
-    return struct.pack(f"<{len(items)}i{len(items)}f", *items, *scores)
+    return sealed(struct.pack(f"<{len(items)}i{len(items)}f", *items, *scores))
 
 
 def decode_popular(value: bytes) -> Ranked:
-    count = len(value) // 8
-    numbers = struct.unpack(f"<{count}i{count}f", value)
+    body = opened(value)
+    count = len(body) // 8
+    numbers = struct.unpack(f"<{count}i{count}f", body)
     return Ranked(numbers[:count], numbers[count:], bytes([SOURCE_CODES["popular"]]) * count, [NOTHING] * count)
 
 
 def encode_signal(signal: PriceSignal) -> bytes:
-    return _SIGNAL.pack(
+    packed = _SIGNAL.pack(
         signal.currency.encode("ascii"),
         signal.list_price_minor,
         signal.price_minor,
@@ -270,10 +351,11 @@ def encode_signal(signal: PriceSignal) -> bytes:
         _IDENTIFIED_BY.index(signal.identified_by),
         signal.weekly_units,
     )
+    return sealed(packed)
 
 
 def decode_signal(value: bytes) -> PriceSignal:
-    currency, list_price, price, cost, elasticity, error, identified_by, weekly_units = _SIGNAL.unpack(value)
+    currency, list_price, price, cost, elasticity, error, identified_by, weekly_units = _SIGNAL.unpack(opened(value))
     return PriceSignal(
         currency.decode("ascii"),
         list_price,

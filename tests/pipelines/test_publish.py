@@ -153,7 +153,8 @@ def test_what_redis_holds_is_what_the_marts_say_and_the_same_again_changes_nothi
     row = next(row for row in user_lists() if row["user_id"] == user(7) and row["slot"] == "discover")
     ranked = keys.decode_user(value, "discover", 50)
     assert [text_of(client, generation, item) for item in ranked.items] == row["product_ids"]
-    assert list(ranked.scores) == pytest.approx(row["scores"])
+    span = row["scores"][0] - row["scores"][-1]
+    assert list(ranked.scores) == pytest.approx(row["scores"], abs=span / 509)
     assert [keys.SOURCE_NAMES[code] for code in ranked.sources] == row["sources"]
     reasons = ["" if item == keys.NOTHING else text_of(client, generation, item) for item in ranked.because]
     assert reasons == row["because"]

@@ -9,7 +9,7 @@ They are no part of a generation: products stand in them by their UUID, and they
 import struct
 from typing import Any, Final, NamedTuple
 
-from contracts.keys import uuid_bytes
+from contracts.keys import Corrupt, uuid_bytes
 from contracts.tables import CLICK_KINDS
 
 CLICKS_STREAM: Final = "events:clicks"
@@ -56,5 +56,8 @@ def merged(*values: bytes) -> bytes:
 
 
 def decode(value: bytes) -> list[Event]:
-    """The events, oldest first."""
-    return [Event(ts_ms, product, CLICK_KINDS[kind]) for ts_ms, _, product, kind in _RECORD.iter_unpack(value)]
+    """The events, oldest first; Corrupt when they are none."""
+    try:
+        return [Event(ts_ms, product, CLICK_KINDS[kind]) for ts_ms, _, product, kind in _RECORD.iter_unpack(value)]
+    except (struct.error, IndexError) as error:
+        raise Corrupt(f"a session of {len(value)} bytes holds something else than events") from error

@@ -80,7 +80,10 @@ class Generation:
             values = await client.mget([keys.popular_key(generation, scope) for scope in names])
             if None in values:
                 raise Incomplete(f"generation {generation} lacks a popular list")
-            popular.update(zip(names, map(keys.decode_popular, values), strict=True))
+            try:
+                popular.update(zip(names, map(keys.decode_popular, values), strict=True))
+            except keys.Corrupt as error:
+                raise Incomplete(f"generation {generation} has a damaged popular list: {error}") from error
         return cls(
             id=generation,
             ready=keys.ready_key(generation),

@@ -27,7 +27,10 @@ class Metrics:
             registry=self._registry,
         )
         self._answers = Counter(
-            "serving_answers", "Answers by source", ["route", "source", "degraded"], registry=self._registry
+            "serving_answers",
+            "Answers by source and rung",
+            ["route", "source", "rung", "degraded"],
+            registry=self._registry,
         )
         self._generation = Gauge(
             "serving_generation_workers",
@@ -45,21 +48,31 @@ class Metrics:
         self._dropped = Counter(
             "serving_exposures_dropped", "Shelves shown that were not logged for want of room", registry=self._registry
         )
-        self._series: dict[tuple[str, str, bool], tuple[Counter, Histogram]] = {}
+        self._corrupt = Counter(
+            "serving_corrupt_values", "Values in Redis that were found damaged", registry=self._registry
+        )
+        self._series: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
 
     def shelf(self, route: str, shelf: Shelf | None, started: float) -> None:
         """One list was answered; `started` by time.perf_counter."""
-        self.answered(route, "none" if shelf is None else shelf.source, shelf is None or shelf.degraded, started)
+        if shelf is None:
+            self.answered(route, "none", "none", True, started)
+        else:
+            self.answered(route, shelf.source, shelf.rung, shelf.degraded, started)
 
-    def answered(self, route: str, source: str, degraded: bool, started: float) -> None:
+    def answered(self, route: str, source: str, rung: str, degraded: bool, started: float) -> None:
         """One question was answered; `started` by time.perf_counter."""
-        key = (route, source, degraded)
+        key = (route, source, rung, degraded)
         if key not in self._series:
-            counter = self._answers.labels(route, source, str(degraded).lower())
+            counter = self._answers.labels(route, source, rung, str(degraded).lower())
             self._series[key] = counter, self._latency.labels(route)
         counter, histogram = self._series[key]
         counter.inc()
         histogram.observe(time.perf_counter() - started)
+
+    def corrupt(self) -> None:
+        """A value that Redis held was not as it was published."""
+        self._corrupt.inc()
 
     def exposures_dropped(self, shelves: int) -> None:
         """So many shelves were shown and not logged."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -48,6 +48,12 @@ class Reads:
     def recovered(self) -> None:
         """Redis was seen to answer."""
         self._late = 0
+
+    def away(self) -> Self:
+        """Reads that always refuse, as while Redis is away."""
+        refusing = type(self)(self._client)
+        refusing.lost()
+        return refusing
 
     def lost(self) -> None:
         """Redis was seen not to answer: refuse at once from now on."""

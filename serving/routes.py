@@ -1,12 +1,14 @@
 """What one can ask serving: shelves and prices for the shop, health and metrics for whoever runs it."""
 
+import logging
 import time
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from contracts import keys
 from serving import answers, pages, prices, shelves
 from serving.direct import DirectRoute
 from serving.exposures import Exposures, Question
@@ -32,12 +34,26 @@ from serving.schemas import (
 from serving.shelves import Shelf
 from serving.watcher import Watcher
 
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
 
 def questions(
     watcher: Watcher, reads: Reads, metrics: Metrics, exposures: Exposures, rank_deadline_s: float
 ) -> APIRouter:
     """The shop's questions. Each takes the live generation once and answers from that one throughout."""
     router = APIRouter(route_class=DirectRoute)
+    away = reads.away()
+
+    async def whole(asked: Callable[[Reads], Awaitable[Answer]]) -> Answer:
+        """The answer from Redis; when a value there is damaged, the one that Redis away would have."""
+        try:
+            return await asked(reads)
+        except keys.Corrupt as error:
+            log.error("%s", error)
+            metrics.corrupt()
+            return await asked(away)
 
     async def shelves_of(
         question: Question, wanted: Sequence[tuple[str, int]]
@@ -46,7 +62,7 @@ def questions(
         made: Sequence[Shelf | None] = [None] * len(wanted)
         if generation is not None:
             until = question.started + rank_deadline_s
-            made = await pages.page(generation, reads, question.visitor, wanted, until)
+            made = await whole(lambda reads: pages.page(generation, reads, question.visitor, wanted, until))
         shown(question, generation, [slot for slot, _ in wanted], made)
         return generation, made
 
@@ -85,7 +101,7 @@ def questions(
         """Products like this one; what is popular in its category when there are none."""
         question, generation, shelf = Question("similar"), watcher.generation, None
         if generation is not None:
-            shelf = await shelves.similar(generation, reads, product_id, query.k)
+            shelf = await whole(lambda reads: shelves.similar(generation, reads, product_id, query.k))
         shown(question, generation, ["similar"], [shelf])
         return answers.items(question.request_id, generation, shelf)
 
@@ -102,16 +118,17 @@ def questions(
     async def price(product_id: str) -> bytes:
         """What to charge for one unit, and why; the same for everybody."""
         started, generation = time.perf_counter(), watcher.generation
-        [quote], degraded = await prices.quotes(generation, reads, [product_id])
-        metrics.answered("price", quote["source"], degraded, started)
+        [quote], degraded = await whole(lambda reads: prices.quotes(generation, reads, [product_id]))
+        metrics.answered("price", quote["source"], quote["source"], degraded, started)
         return answers.price(generation, quote, degraded)
 
     @router.post("/prices", response_model=Prices, tags=["prices"])
     async def batch(body: PricesBody) -> bytes:
         """What to charge for each of up to 200 products."""
         started, generation = time.perf_counter(), watcher.generation
-        quotes, degraded = await prices.quotes(generation, reads, body.product_ids)
-        metrics.answered("prices", "policy" if any(quote["policy"] for quote in quotes) else "none", degraded, started)
+        quotes, degraded = await whole(lambda reads: prices.quotes(generation, reads, body.product_ids))
+        source = "policy" if any(quote["policy"] for quote in quotes) else "none"
+        metrics.answered("prices", source, source, degraded, started)
         return answers.prices(generation, quotes, degraded)
 
     return router

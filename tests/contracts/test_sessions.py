@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import sessions
+from contracts.keys import Corrupt
 from contracts.sessions import Event
 from contracts.tables import CLICK_KINDS
 
@@ -49,3 +50,10 @@ def test_what_is_no_click_is_refused(change):
 def test_every_kind_has_a_place():
     value = sessions.merged(*(sessions.record(click(n + 1, kind), n) for n, kind in enumerate(CLICK_KINDS)))
     assert tuple(event.kind for event in sessions.decode(value)) == CLICK_KINDS
+
+
+def test_what_is_no_events_is_found_out():
+    [one] = records([5])
+    for damaged in (one[:-1], one[:-1] + b"\xff"):
+        with pytest.raises(Corrupt):
+            sessions.decode(damaged)

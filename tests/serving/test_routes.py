@@ -147,7 +147,7 @@ def test_openapi_documents_what_is_answered(serving):
 def test_metrics(serving, shop):
     serving.ask(f"/users/{KNOWN_USER}/recommendations")
     text = serving.text("/metrics")
-    assert 'serving_answers_total{degraded="false",route="recommendations",source="personal"}' in text
+    assert 'serving_answers_total{degraded="false",route="recommendations",rung="list",source="personal"}' in text
     assert 'serving_request_seconds_bucket{le="0.001",route="recommendations"}' in text
     assert f'serving_generation_workers{{generation="{shop.generation}"}} 1.0' in text
     assert "serving_redis_up 1.0" in text

@@ -1,4 +1,4 @@
-"""First step: bring the shop's rows of a day into the lake's raw tables.
+"""First step: bring the shop's rows of a day, and those that came over the bus, into the lake's raw tables.
 
 The driver asks how many rows there are and plans shards; Spark tasks fetch a shard each and write its files; the
 driver commits what they wrote when it is all there. Nothing that grows with the shop passes through the driver.
@@ -11,8 +11,8 @@ from datetime import date, timedelta
 
 from pyspark import SparkContext
 
-from contracts.tables import RAW, Table
-from pipelines import spark
+from contracts.tables import BUS, RAW, Table
+from pipelines import landing, spark
 from pipelines.lake import Lake
 from pipelines.parts import Part, write_parts
 from pipelines.settings import Settings
@@ -33,23 +33,32 @@ class _Task:
 
 
 def run(day: date, settings: Settings | None = None) -> dict[str, object]:
-    """Replace the day in every raw table by what the shop has for it."""
+    """Replace the day in every raw table by what the shop has for it, or what landed of it."""
     return run_range(day, day + timedelta(days=1), settings)
 
 
 def run_range(
-    first: date, until: date, settings: Settings | None = None, *, tables: Sequence[Table] = RAW
+    first: date, until: date, settings: Settings | None = None, *, tables: Sequence[Table] = RAW + BUS
 ) -> dict[str, object]:
     """Replace the days [first, until) in these tables; rows and lake version of each."""
     settings = settings or Settings()
-    shop, lake = Shop.of(settings), Lake(settings.lake_uri)
+    session, lake = spark.session(settings), Lake(settings.lake_uri)
+    report = _exported(session.sparkContext, lake, first, until, settings, [table for table in tables if table in RAW])
+    landed = [table for table in tables if table in BUS]
+    return report | {table.name: landing.commit(session, lake, table, first, until) for table in landed}
+
+
+def _exported(
+    context: SparkContext, lake: Lake, first: date, until: date, settings: Settings, tables: Sequence[Table]
+) -> dict[str, object]:
+    shop = Shop.of(settings)
     counts = {table.name: shop.counts(table, first, until) for table in tables}
     tasks = [
         _Task(table, shard, order)
         for table in tables
         for order, shard in enumerate(shards(counts[table.name], first, until, SHARD_ROWS))
     ]
-    written = _fetch(spark.session(settings).sparkContext, shop, lake, tasks)
+    written = _fetch(context, shop, lake, tasks)
     parts = {table.name: [part for name, part in written if name == table.name] for table in tables}
     for table in tables:
         _refuse_short(table, counts[table.name], parts[table.name])

@@ -73,7 +73,7 @@ class Lake:
 
     def frame(self, spark: SparkSession, table: Table, *, days: tuple[date, date] | None = None) -> DataFrame:
         """Rows of the days (half-open) as last committed, in contract columns; empty when those days have none."""
-        root = self._address(table.path).replace("s3://", "s3a://", 1)  # Hadoop's name for S3
+        root = self.address(table.path).replace("s3://", "s3a://", 1)  # Hadoop's name for S3
         paths = [f"{root}/{part.path}" for part in self.parts(table, days=days)]
         schema = spark_schema(table)
         if not paths:
@@ -187,14 +187,14 @@ class Lake:
     def page(self, name: str, text: str) -> str:
         """Keep a text beside the tables, for people; where it is."""
         folder, _, file = f"_reports/{name}".rpartition("/")
-        with self._files(folder).open_output_stream(file, buffer_size=SINK_BYTES) as sink:
+        with self.folder(folder).open_output_stream(file, buffer_size=SINK_BYTES) as sink:
             sink.write(text.encode())
-        return f"{self._address(folder)}/{file}"
+        return f"{self.address(folder)}/{file}"
 
     def read_report(self, name: str) -> dict[str, Any]:
         """What a step found when it last ran; FileNotFoundError when it has not."""
         folder, _, file = f"_reports/{name}".rpartition("/")
-        with self._files(folder).open_input_stream(file) as source:
+        with self.folder(folder).open_input_stream(file) as source:
             found: dict[str, Any] = json.loads(source.read())
         return found
 
@@ -202,22 +202,24 @@ class Lake:
 
     def files(self, table: Table) -> FileSystem:
         """The table's folder, paths relative to it."""
-        return self._files(table.path)
+        return self.folder(table.path)
 
-    def _files(self, folder: str) -> FileSystem:
-        address = self._address(folder)
+    def folder(self, folder: str) -> FileSystem:
+        """Any folder of the lake, made when missing, paths relative to it."""
+        address = self.address(folder)
         if "://" in address:
             return PyFileSystem(DeltaStorageHandler(address, self.storage_options))
         Path(address).mkdir(parents=True, exist_ok=True)
         return SubTreeFileSystem(address, LocalFileSystem())
 
-    def _address(self, folder: str) -> str:
+    def address(self, folder: str) -> str:
+        """Where that folder is: a path, or s3://…"""
         place = self.uri.removeprefix("file://").rstrip("/")
         return f"{place if '://' in place else Path(place).absolute()}/{folder}"
 
     def _open(self, table: Table) -> DeltaTable:
         try:
-            return DeltaTable(self._address(table.path), storage_options=self.storage_options)
+            return DeltaTable(self.address(table.path), storage_options=self.storage_options)
         except TableNotFoundError as error:
             step = MADE_BY[table.layer]
             raise MissingTable(f"{table.path} is not in the lake at {self.uri} yet: step `{step}` makes it") from error
@@ -228,7 +230,7 @@ class Lake:
             delta = self._open(table)
         except MissingTable:
             DeltaTable.create(
-                self._address(table.path),
+                self.address(table.path),
                 schema,
                 mode="ignore",  # another writer may be first
                 partition_by="day",

@@ -14,7 +14,8 @@ from shelfwise.local.processes import Service
 from shelfwise.local.redis import EmbeddedRedis
 from shelfwise.settings import StackSettings
 
-NAMES = ("postgres", "redis", "mlflow", "core", "serving", "relay", "sessions")
+FOLLOWERS = {"relay": "commerce_core.outbox", "sessions": "serving.sessions", "archive": "pipelines.archive"}
+NAMES = ("postgres", "redis", "mlflow", "core", "serving", *FOLLOWERS)
 DATABASE = "shop"
 
 
@@ -58,7 +59,7 @@ def plan(settings: StackSettings, only: Collection[str] = NAMES) -> list[Planned
         metrics = {"PROMETHEUS_MULTIPROC_DIR": str(_empty(data / "run" / "metrics"))} if workers > 1 else {}
         services = _web("serving", "serving.app:app", settings.serving_port, env | metrics, workers=workers)
         planned += [Planned(service, tuple(stores & {"redis"})) for service in services]
-    for name, module in (("relay", "commerce_core.outbox"), ("sessions", "serving.sessions")):
+    for name, module in FOLLOWERS.items():
         if name in only:
             planned.append(Planned(_follower(name, module, env), tuple(sorted(stores))))
     if "mlflow" in only:  # last and on its own: it takes as long to start as the others together

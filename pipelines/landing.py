@@ -1,0 +1,62 @@
+"""Where rows from the bus wait for the nightly ingest: Parquet files below landing/, whole or not there at all.
+
+    landing/{table}/day={day}/{name}.parquet
+A file of the same name is replaced, and a row may stand in several files: `commit` takes each key once. Files stay
+where they are, for a day may be brought into the lake again.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow.fs import FileSelector
+from pyspark.sql import SparkSession
+
+from contracts.tables import Table
+from pipelines.lake import Lake
+from pipelines.parts import SINK_BYTES
+from pipelines.schemas import spark_schema
+
+
+def put(lake: Lake, table: Table, name: str, rows: pa.Table) -> None:
+    """Write these rows in contract columns, a file per day; readers see each file whole or not at all."""
+    files = lake.folder(_folder(table))
+    for day in pc.unique(rows.column("day")):
+        of_day = rows.filter(pc.equal(rows.column("day"), day)).drop_columns(["day"])
+        files.create_dir(f"day={day}")
+        unseen = f"day={day}/.{name}.new"  # whoever lists Parquet files passes over names that begin with a dot
+        with files.open_output_stream(unseen, buffer_size=SINK_BYTES) as sink:
+            pq.write_table(of_day.combine_chunks(), sink)
+        files.move(unseen, f"day={day}/{name}.parquet")
+
+
+def commit(spark: SparkSession, lake: Lake, table: Table, first: date, until: date) -> dict[str, object]:
+    """Replace the days in [first, until) of which anything landed by what landed; rows and lake version.
+
+    Other days stay as they are: files that were cleared away do not take the table's rows with them.
+    """
+    days = _days(lake, table, first, until)
+    if not days:
+        return {"rows": 0, "version": lake.version(table)}
+    root = lake.address(_folder(table)).replace("s3://", "s3a://", 1)  # Hadoop's name for S3
+    folders = [f"{root}/day={day}" for day in days]
+    landed = spark.read.schema(spark_schema(table)).option("basePath", root).parquet(*folders)
+    rows = landed.dropDuplicates([*table.key])
+    version = lake.overwrite(table, rows, days, step="ingest", source={"landing": root})
+    parts = [part for part in lake.parts(table, days=(first, until)) if part.day in days]
+    return {"rows": sum(part.rows for part in parts), "version": version}
+
+
+def _days(lake: Lake, table: Table, first: date, until: date) -> Sequence[date]:
+    """Days in [first, until) that have files."""
+    found = lake.folder(_folder(table)).get_file_info(FileSelector("", recursive=True))
+    paths = [PurePosixPath(info.path) for info in found if info.path.endswith(".parquet")]
+    days = {date.fromisoformat(path.parent.name.removeprefix("day=")) for path in paths}
+    return sorted(day for day in days if first <= day < until)
+
+
+def _folder(table: Table) -> str:
+    return f"landing/{table.name}"

@@ -54,7 +54,8 @@ VECTORS_PER_CHUNK: Final = 4_096  # 1 MiB of rank 128
 NOTHING: Final = -1  # a dense index that stands for no product, or no scope
 
 SESSION: Final = len(SOURCES)  # the source that only serving gives: the visit decided
-SOURCE_NAMES: Final = (*SOURCES, "session")
+PINNED: Final = SESSION + 1  # another: merchandisers put it there
+SOURCE_NAMES: Final = (*SOURCES, "session", "pinned")
 SOURCE_CODES: Final = {name: code for code, name in enumerate(SOURCES)}
 MOST_LISTED: Final = 255  # products of one list, explanations of one shopper
 _USER_HEADER: Final = struct.Struct(f"<BB{len(SLOTS)}B{2 * len(SLOTS)}f")

@@ -5,10 +5,11 @@ more. Products like it join the candidates, and every candidate's score gains by
 nearest-neighbour idea of session-based recommendation (Jannach, Ludewig, RecSys 2017) with learned vectors.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,11 +181,11 @@ def rerank(
     found: Affinity,
     products: Products,
     *,
-    excluded: Iterable[int],
+    allowed: Callable[[Numbers], NDArray[np.bool_]],
     grow: bool,
     k: int,
 ) -> Reranked:
-    """The k best of a published list and, if it may grow, of what the visit brings; `excluded` never.
+    """The k best of a published list and, if it may grow, of what the visit brings; only what is `allowed`.
 
     The list's scores are divided by its highest, so that both say between 0 and about 1.
     """
@@ -196,9 +197,8 @@ def rerank(
     published = np.zeros(len(items), dtype=np.float32)
     published[in_list] = said[first[in_list]]
     live = found.scores(items, products)
-    allowed = in_list | (live > 0)
-    allowed &= (products.categories[items] != HIDDEN) & ~np.isin(items, np.fromiter(excluded, dtype=np.int64))
-    places = np.flatnonzero(allowed)
+    wanted = (in_list | (live > 0)) & (products.categories[items] != HIDDEN) & allowed(items)
+    places = np.flatnonzero(wanted)
     places = places[np.lexsort((first[places], -(published + live)[places]))][:k]
     decided = live[places] > published[places]
     return Reranked(
@@ -207,6 +207,11 @@ def rerank(
         decided,
         np.where(decided, _reasons(items[places], found.visit, products), -1),
     )
+
+
+def category_number(path: str) -> int:
+    """What stands for a category path among a generation's categories."""
+    return crc32(path.encode()) >> 1
 
 
 def encode(categories: NDArray[np.int32], vectors: Scores) -> bytes:

@@ -29,6 +29,7 @@ class Addendum:
     vectors: Scores  # (changed and new, rank)
     near: Mapping[bytes, bytes]  # by product: keys.encode_neighbours
     priced: Mapping[bytes, bytes]  # by product: keys.encode_signal
+    paths: tuple[str, ...]  # of the categories, which the base may not know: rules name them
 
     def pairs(self, generation: str) -> Pairs:
         """All keys but meta and ready."""
@@ -65,6 +66,7 @@ class Addendum:
             "item_chunks": list(range(0, len(self.new), keys.ITEMS_PER_CHUNK)),
             "vector_chunks": list(range(0, len(self.vectors), keys.VECTORS_PER_CHUNK)),
             "changed": self.changed,
+            "categories": self.paths,
         }
 
 

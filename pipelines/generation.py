@@ -9,7 +9,6 @@ from functools import lru_cache, partial
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -24,11 +23,10 @@ from redis.retry import Retry
 from contracts import keys
 from contracts.keys import Ranked
 from models import bought
-from models.session import HIDDEN
+from models.session import HIDDEN, category_number
 from models.session import encode as encode_vectors
 
 BOUGHT = "bought"  # beside the slots of USER_LISTS
-NO_LIST = Ranked((), (), (), ())
 USERS_AT_ONCE = 256  # whose filters of what they bought are made together
 CHUNK_KEYS = 500
 CHUNK_BYTES = 1 << 20  # whichever comes first ends a pipeline: Redis answers others in between
@@ -223,8 +221,7 @@ def _vectors(draft: Draft, batches: Batches, start: int, *, rank: int) -> Pairs:
         shown = [vector is not None for _, vector in chunk]
         vectors = np.array([vector or [0.0] * rank for _, vector in chunk], dtype=np.float32)
         numbers = [
-            crc32(category.encode()) >> 1 if known else HIDDEN
-            for (category, _), known in zip(chunk, shown, strict=True)
+            category_number(category) if known else HIDDEN for (category, _), known in zip(chunk, shown, strict=True)
         ]
         yield keys.vectors_key(draft.generation, start), encode_vectors(np.array(numbers, dtype=np.int32), vectors)
         start += len(chunk)
@@ -277,8 +274,8 @@ def users(draft: Draft, batches: Batches) -> Pairs:
     """USER_LISTS with each shopper's rows next to each other, what they ever bought as slot BOUGHT → one key each."""
     shoppers = groupby(_user_rows(draft, batches), itemgetter(0))
     while some := [(user_id, _lists_of(user_id, rows)) for user_id, rows in islice(shoppers, USERS_AT_ONCE)]:
-        own = [lists.pop(BOUGHT, NO_LIST).items for _, lists in some]
-        new = [lists.get("discover", NO_LIST).items for _, lists in some]
+        own = [lists.pop(BOUGHT, keys.EMPTY).items for _, lists in some]
+        new = [lists.get("discover", keys.EMPTY).items for _, lists in some]
         filters = bought.encode(
             [np.array(items, np.int64) for items in own], [np.array(items, np.int64) for items in new]
         )

@@ -126,6 +126,7 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str
     meta = {
         "as_of": (day + timedelta(days=1)).isoformat(),
         "scopes": scopes,
+        "categories": sorted(row[0] for row in frames[PRODUCTS.name].select("category").distinct().collect()),
         **rules,
         "rank": rank,
         "policy": f"guardrails-{conf.digest('pricing')}",

@@ -47,8 +47,10 @@ def prices(generation: Generation | None, quotes: Sequence[Quote], degraded: boo
 
 
 def state(generation: Generation) -> bytes:
-    """What /ready says of the generation in use."""
-    return orjson.dumps({"status": "ready", "generation": generation.id, "as_of": generation.as_of})
+    """What /ready says of the generation and the merchandisers' rules in use."""
+    version = generation.rules.known.version
+    said = {"status": "ready", "generation": generation.id, "as_of": generation.as_of, "rules": version}
+    return orjson.dumps(said)
 
 
 def _shelf(generation: Generation | None, shelf: Shelf | None) -> dict[str, Any]:

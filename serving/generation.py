@@ -1,9 +1,9 @@
-"""What a worker holds of one generation: item table, product vectors, popular lists, guardrails."""
+"""What a worker holds of one generation: item table, product vectors, popular lists, guardrails, rules."""
 
 import asyncio
 import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
@@ -16,6 +16,7 @@ from contracts.keys import ITEM_CHARACTERS, Ranked
 from models import session
 from models.pricing import Guardrails
 from models.session import Products, Rows, Scores, SessionParams
+from serving.rules import Known, Rules
 
 POPULAR_PER_READ = 200
 
@@ -42,25 +43,30 @@ class Generation:
     count: int  # products of the base, whose UUIDs rise; those that an addendum added stand behind them and rise too
     products: Products
     session: SessionParams
+    categories: Sequence[str]  # paths of all that its products have
     scopes: Sequence[str]
     popular: Mapping[str, Ranked]
     guardrails: Guardrails
     policy: str  # names the guardrails
     as_of: str
     changed: Changed
+    rules: Rules = Rules(Known(), b"", {}, {})
+    places: dict[bytes, int | None] = field(default_factory=dict)  # of products that rules name
     quotes: dict[str, dict[str, Any]] = field(default_factory=dict)  # see prices.py
 
     @classmethod
-    async def load(cls, client: Redis, generation: str, held: Self | None = None) -> Self:
-        """Read it whole, or not at all: Incomplete when anything is missing.
+    async def load(cls, client: Redis, generation: str, held: Self | None = None, known: Known | None = None) -> Self:
+        """Read it whole, or not at all: Incomplete when anything is missing. The rules of `known` hold for it.
 
         An addendum is put on its base, which is not read again when `held` stands on it too.
         """
         base = keys.base(generation)
         if generation == base:
-            return await cls._whole(client, generation)
-        whole = held if held is not None and keys.base(held.id) == base else await cls._whole(client, base)
-        return await whole._with_addendum(client, generation)
+            made = await cls._whole(client, generation)
+        else:
+            whole = held if held is not None and keys.base(held.id) == base else await cls._whole(client, base)
+            made = await whole._with_addendum(client, generation)
+        return await asyncio.to_thread(made.under, known or Known())
 
     @classmethod
     async def _whole(cls, client: Redis, generation: str) -> Self:
@@ -91,6 +97,7 @@ class Generation:
             count=meta["items"],
             products=products,
             session=params,
+            categories=meta["categories"],
             scopes=scopes,
             popular=popular,
             guardrails=guardrails,
@@ -121,9 +128,15 @@ class Generation:
             id=addendum,
             items=self.items[: self.count * ITEM_CHARACTERS] + items,
             products=products,
+            categories=sorted({*self.categories, *meta["categories"]}),
             changed=Changed(_ids(near), _ids(priced), replaced),
+            places={},
             quotes={},
         )
+
+    def under(self, known: Known) -> Self:
+        """The same generation with these rules."""
+        return replace(self, rules=Rules.of(known, self.products, self.categories, self._place))
 
     def product_id(self, index: int) -> str:
         """UUID of the product with this dense index."""
@@ -139,6 +152,12 @@ class Generation:
                 return at
         return None
 
+    def _place(self, product: bytes) -> int | None:
+        """The index of a product that rules name, which will be asked for again."""
+        if product not in self.places:
+            self.places[product] = self.index(product)
+        return self.places[product]
+
     def neighbours_key(self, product: bytes) -> bytes:
         """Where the product's neighbours are: in the addendum when it changed them, else in its base."""
         return keys.neighbours_key(self.id if product in self.changed.near else keys.base(self.id), product)
@@ -147,12 +166,9 @@ class Generation:
         """Where the product's price signals are, likewise."""
         return keys.signal_key(self.id if product in self.changed.priced else keys.base(self.id), product)
 
-    def popular_in(self, *scopes: str) -> Ranked:
-        """Most bought products of the first of these scopes that has a list, else of the whole shop."""
-        for scope in scopes:
-            if (ranked := self.popular.get(scope)) is not None:
-                return ranked
-        return self.popular[keys.WHOLE_SHOP]
+    def popular_in(self, *scopes: str) -> Iterator[Ranked]:
+        """Most bought products of each of these scopes that has a list, then of the whole shop."""
+        return (self.popular[scope] for scope in (*scopes, keys.WHOLE_SHOP) if scope in self.popular)
 
 
 async def _meta(client: Redis, generation: str) -> dict[str, Any]:

@@ -1,24 +1,25 @@
 """What one visitor is shown: their published lists, put in order by what they do right now, or what is popular.
 
 All that Redis knows of a visitor is read in one round trip. Three rungs answer, the first that can: `ranked` (a list
-and the visit), `list` (no visit, or too little time left), `popular` (no list either). On every rung a product that the
-visit or the page rules out is left out.
+and the visit), `list` (no visit, or too little time left), `popular` (no list either). On every rung a product that
+rules, the visit or the page forbid is left out, and what follows fills up.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from contracts import keys, sessions
 from contracts.keys import Ranked
 from models.session import Affinity, Visit, affinity, rerank, visit
+from serving import rules
 from serving.generation import Generation
 from serving.reads import Reads, Unavailable
-from serving.shelves import Shelf, first
+from serving.rules import Gate
+from serving.shelves import WHOLE_LIST, Ladder, Place, Shelf, filled, most_bought
 
-RECENTLY_VIEWED = "recently_viewed"
-WHOLE_LIST = 255
+BUY_AGAIN, DISCOVER, RECENTLY_VIEWED = "buy_again", "discover", "recently_viewed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Visitor:
     user_id: str | None = None
     session_id: str | None = None
     channel: str | None = None
+    age: int = 0
+    """In years; 0 when unknown."""
 
 
 class _Known(NamedTuple):
@@ -50,14 +53,13 @@ async def page(
     found = None
     if seen is not None and any(slot != RECENTLY_VIEWED for slot, _ in wanted) and time.perf_counter() < until:
         found = affinity(seen, generation.products, generation.session)
-    shown: list[int] = []
+    shown: set[int] = set()
     shelves = []
     for slot, k in wanted:
-        if slot == RECENTLY_VIEWED:
-            shelf = _viewed(seen, shown, k, known.degraded)
-        else:
-            shelf = _shelf(generation, visitor, known, seen, found, slot, k, shown)
-        shown += shelf.ranked.items
+        gate = _gate(generation, visitor, known, seen, slot, shown)
+        ladder = _ladder(generation, visitor, known, seen, found, slot, k, gate)
+        shelf = filled(generation, Place(slot, visitor.channel), ladder, k, gate, degraded=known.degraded)
+        shown.update(shelf.ranked.items)
         shelves.append(shelf)
     return shelves
 
@@ -91,7 +93,21 @@ def _visit(generation: Generation, events: bytes) -> Visit:
     return visit(clicks, generation.session)
 
 
-def _shelf(
+def _gate(
+    generation: Generation, visitor: Visitor, known: _Known, seen: Visit | None, slot: str, shown: Set[int]
+) -> Gate:
+    """What a shelf must not show: what was in the cart, put back or not; in `discover` all that was seen or bought."""
+    excluded, bought = {*shown}, b""
+    if slot == DISCOVER and known.degraded and visitor.user_id is not None:
+        return Gate(rules.NO_PRODUCTS)  # nobody can tell what they bought
+    if seen is not None and slot != RECENTLY_VIEWED:
+        excluded.update((seen.items if slot == DISCOVER else seen.items[seen.taken]).tolist())
+    if slot == DISCOVER and known.lists is not None:
+        bought = keys.decode_bought(known.lists)
+    return Gate(generation.rules.ages, visitor.age, excluded, bought)
+
+
+def _ladder(
     generation: Generation,
     visitor: Visitor,
     known: _Known,
@@ -99,47 +115,37 @@ def _shelf(
     found: Affinity | None,
     slot: str,
     k: int,
-    shown: Sequence[int],
-) -> Shelf:
-    """One shelf that leaves out what stands on the page."""
-    excluded = {*shown, *_ruled_out(known.lists, seen, slot)}
-    ask = WHOLE_LIST if excluded or found is not None else k
-    rung, source = "list", "personal"
-    listed = keys.decode_user(known.lists, slot, ask) if known.lists is not None else None
-    if listed is None or not listed.items:
-        rung = source = "popular"
-        scopes = (keys.channel_scope(visitor.channel),) if visitor.channel else ()
-        listed = generation.popular_in(*scopes)
+    gate: Gate,
+) -> Ladder:
+    """The lists that a shelf is filled from, the best one first."""
+    if slot == RECENTLY_VIEWED:
+        yield "session", _viewed(seen)
+        return
+    boosts, rest = generation.rules.boosts, most_bought(generation, Place(slot, visitor.channel).scopes)
+    brief = found is None and slot not in boosts  # then the first k are nearly always enough
+    source, listed = "personal", _published(known, slot, k if brief else WHOLE_LIST)
+    if not listed.items:
+        source, listed = next(rest)
     if found is not None:
-        ranked = _ranked(generation, listed, found, excluded, slot, k)
-        return Shelf("session", ranked, known.degraded, "ranked")
-    return Shelf(source, _without(listed, excluded, k), known.degraded, rung)
+        many = WHOLE_LIST if slot in boosts else k
+        yield "session", _ranked(generation, listed, found, gate, slot, many)
+    else:
+        yield source, listed
+    if source == "personal" and brief:
+        yield source, _published(known, slot, WHOLE_LIST)
+    if source != "personal" or slot != BUY_AGAIN:
+        yield from rest
 
 
-def _ruled_out(lists: bytes | None, seen: Visit | None, slot: str) -> Iterable[int]:
-    """What the visit forbids: products in the cart or put back from it; in `discover` all that was seen or bought.
-
-    Bought is what stands in the list of things to buy again.
-    """
-    if seen is None:
-        return ()
-    if slot != "discover":
-        return map(int, seen.items[seen.taken])
-    bought = keys.decode_user(lists, "buy_again", WHOLE_LIST).items if lists is not None else ()
-    return (*map(int, seen.items), *bought)
+def _published(known: _Known, slot: str, k: int) -> Ranked:
+    return keys.decode_user(known.lists, slot, k) if known.lists is not None else keys.EMPTY
 
 
-def _ranked(
-    generation: Generation, listed: Ranked, found: Affinity, excluded: Iterable[int], slot: str, k: int
-) -> Ranked:
+def _ranked(generation: Generation, listed: Ranked, found: Affinity, gate: Gate, slot: str, k: int) -> Ranked:
+    """What may be shown of the list in the order of the visit, with what the visit brings."""
+    listed = rules.listed(gate.left(listed))
     made = rerank(
-        listed.items,
-        listed.scores,
-        found,
-        generation.products,
-        excluded=excluded,
-        grow=slot != "buy_again",
-        k=k,
+        listed.items, listed.scores, found, generation.products, allowed=gate.mask, grow=slot != BUY_AGAIN, k=k
     )
     place = {item: at for at, item in enumerate(listed.items)}
     items, decided = made.items.tolist(), made.decided.tolist()
@@ -154,22 +160,8 @@ def _ranked(
     )
 
 
-def _viewed(seen: Visit | None, shown: Iterable[int], k: int, degraded: bool) -> Shelf:
+def _viewed(seen: Visit | None) -> Ranked:
     """What the visitor looked at, the latest first."""
-    items = [] if seen is None else [item for item in seen.items.tolist() if item not in set(shown)][:k]
+    items = [] if seen is None else seen.items.tolist()
     scores = [1 / place for place in range(1, len(items) + 1)]
-    ranked = Ranked(items, scores, [keys.SESSION] * len(items), [keys.NOTHING] * len(items))
-    return Shelf("session", ranked, degraded, "ranked")
-
-
-def _without(ranked: Ranked, excluded: set[int], k: int) -> Ranked:
-    if not excluded:
-        return first(ranked, k)
-    places = [at for at, item in enumerate(ranked.items) if item not in excluded][:k]
-    items, scores, sources, because = ranked
-    return Ranked(
-        [items[at] for at in places],
-        [scores[at] for at in places],
-        [sources[at] for at in places],
-        [because[at] for at in places],
-    )
+    return Ranked(items, scores, [keys.SESSION] * len(items), [keys.NOTHING] * len(items))

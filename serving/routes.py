@@ -31,7 +31,7 @@ from serving.schemas import (
     SessionQuery,
     SimilarQuery,
 )
-from serving.shelves import Shelf
+from serving.shelves import Place, Shelf
 from serving.watcher import Watcher
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def questions(
     @router.get("/users/{user_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def recommendations(user_id: str, query: Annotated[RecommendationsQuery, Query()]) -> bytes:
         """A shelf for this shopper, after what they did in the last minutes; strangers get what is popular."""
-        visitor = Visitor(user_id, query.session_id, query.channel)
+        visitor = Visitor(user_id, query.session_id, query.channel, query.age)
         question = Question("recommendations", visitor, query.consent)
         generation, [shelf] = await shelves_of(question, [(query.slot, query.k)])
         return answers.recommendations(question.request_id, generation, shelf, query.slot)
@@ -84,14 +84,16 @@ def questions(
     @router.get("/sessions/{session_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def session_recommendations(session_id: str, query: Annotated[SessionQuery, Query()]) -> bytes:
         """A shelf for somebody unknown, after what they did in the last minutes."""
-        question = Question("session_recommendations", Visitor(None, session_id, query.channel), query.consent)
+        visitor = Visitor(None, session_id, query.channel, query.age)
+        question = Question("session_recommendations", visitor, query.consent)
         generation, [shelf] = await shelves_of(question, [(query.slot, query.k)])
         return answers.recommendations(question.request_id, generation, shelf, query.slot)
 
     @router.post("/pages/home", response_model=Page, tags=["shelves"])
     async def home(body: HomeBody) -> bytes:
         """Several shelves at once, on which no product stands twice."""
-        question = Question("home", Visitor(body.user_id, body.session_id, body.channel), body.consent)
+        visitor = Visitor(body.user_id, body.session_id, body.channel, body.age)
+        question = Question("home", visitor, body.consent)
         wanted = [(shelf.slot, shelf.k) for shelf in body.shelves]
         generation, made = await shelves_of(question, wanted)
         return answers.page(question.request_id, generation, made, [slot for slot, _ in wanted])
@@ -101,7 +103,7 @@ def questions(
         """Products like this one; what is popular in its category when there are none."""
         question, generation, shelf = Question("similar"), watcher.generation, None
         if generation is not None:
-            shelf = await whole(lambda reads: shelves.similar(generation, reads, product_id, query.k))
+            shelf = await whole(lambda reads: shelves.similar(generation, reads, product_id, query.k, query.age))
         shown(question, generation, ["similar"], [shelf])
         return answers.items(question.request_id, generation, shelf)
 
@@ -110,7 +112,8 @@ def questions(
         """What is bought most, in a category, a channel or the whole shop."""
         question, generation, shelf = Question("popular"), watcher.generation, None
         if generation is not None:
-            shelf = shelves.popular(generation, query.k, query.channel, query.category, not reads.available)
+            place = Place("popular", query.channel, query.category)
+            shelf = shelves.popular(generation, place, query.k, query.age, degraded=not reads.available)
         shown(question, generation, ["popular"], [shelf])
         return answers.items(question.request_id, generation, shelf)
 

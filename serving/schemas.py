@@ -12,6 +12,10 @@ MAX_SHELVES = 10
 Slot = Literal["for_you", "buy_again", "discover", "recently_viewed"]
 Rung = Literal["ranked", "list", "popular", "none"]
 Name = Annotated[str, Field(max_length=200)]
+Age = Annotated[
+    int,
+    Field(ge=0, le=150, description="The shopper's age in years, when known; without one, nothing with an age limit"),
+]
 Consent = Annotated[bool, Field(description="false: the log of what is shown holds no trace of who saw it")]
 
 
@@ -23,6 +27,7 @@ class SessionQuery(_Input):
     slot: Slot = Field(default="for_you", description="Which shelf")
     k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
     channel: Name | None = Field(default=None, description="Where the shopper is: whose popular list strangers get")
+    age: Age = 0
     consent: Consent = True
 
 
@@ -39,6 +44,7 @@ class HomeBody(_Input):
     user_id: Name | None = Field(default=None, description="The shopper, when known")
     session_id: Name | None = Field(default=None, description="The browser session, as its clicks are sent")
     channel: Name | None = Field(default=None, description="Where the shopper is: whose popular list strangers get")
+    age: Age = 0
     consent: Consent = True
     shelves: list[WantedShelf] = Field(
         min_length=1, max_length=MAX_SHELVES, description="From the top of the page; the upper one keeps a product"
@@ -47,12 +53,14 @@ class HomeBody(_Input):
 
 class SimilarQuery(_Input):
     k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
+    age: Age = 0
 
 
 class PopularQuery(_Input):
     channel: Name | None = Field(default=None, description="Most bought there")
     category: Name | None = Field(default=None, description="Most bought in this category path; wins over channel")
     k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
+    age: Age = 0
 
 
 class PricesBody(_Input):
@@ -62,8 +70,9 @@ class PricesBody(_Input):
 class Item(BaseModel):
     product_id: str
     score: float = Field(description="Unitless, falling along the list")
-    source: Literal["repeat", "collaborative", "content", "popular", "session"] = Field(
-        description="What contributed most: a model, or for `session` what the shopper did in the last minutes"
+    source: Literal["repeat", "collaborative", "content", "popular", "session", "pinned"] = Field(
+        description="What contributed most: a model, for `session` what the shopper did in the last minutes, for "
+        "`pinned` the merchandisers"
     )
     because: str | None = Field(description="The shopper's own product that explains it best")
 
@@ -75,7 +84,7 @@ class Envelope(BaseModel):
 
 
 class Listed(BaseModel):
-    source: Literal["personal", "session", "collaborative", "content", "popular", "none"] = Field(
+    source: Literal["personal", "session", "collaborative", "content", "popular", "pinned", "none"] = Field(
         description="personal: the shopper's own list; session: the same, or a stranger's, put in order by the visit; "
         "collaborative or content: neighbours; popular: the fall-back"
     )
@@ -85,7 +94,8 @@ class Listed(BaseModel):
 class Shelf(Listed):
     slot: Slot
     rung: Rung = Field(
-        description="What answered: ranked (list and visit), list (as published), popular; none before any publication"
+        description="What answered: ranked (list and visit), list (as published), popular; none when nothing may be "
+        "shown: before any publication, or new products to a shopper of whom Redis cannot be asked what they bought"
     )
 
 

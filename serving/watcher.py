@@ -1,17 +1,19 @@
-"""Follows the live pointer: loads a new generation whole, then swaps it in; sees Redis go and come back."""
+"""Follows the live pointer and the rules: loads what is new whole, then swaps it in; sees Redis go and come back."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from contracts import keys
+from contracts import keys, rules
 from serving.generation import Generation, Incomplete
 from serving.metrics import Metrics
 from serving.reads import Reads
+from serving.rules import Known
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,10 @@ class Watcher:
         self._metrics = metrics
         self._poll_s = poll_s
         self._refused: str | None = None
+        self._known: Known | None = None  # until rules were read once, or found not to be there
+        self._book: bytes | None = None
+        self._refused_book: bytes | None = None
+        self._changes = 0
         self._stopping = False
 
     @asynccontextmanager
@@ -55,16 +61,22 @@ class Watcher:
                 await asyncio.sleep(self._poll_s)
 
     async def look(self) -> None:
-        """Load the generation that the pointer names unless it is the one we have."""
-        value = await self._client.get(keys.LIVE)
+        """Take over the generation that the pointer names, and the rules, unless they are those that we have."""
+        live, book, changes = await self._client.mget([keys.LIVE, rules.BOOK, rules.CHANGES])
         if not self._reads.available:
             log.info("redis is back")
         self._reads.recovered()
-        live = value.decode() if value is not None else None
-        if live is None or (self.generation is not None and live == self.generation.id):
-            return
+        await self._take_rules(book, int(changes or 0))
+        if self._known is None:
+            return  # what must not be shown is not known
+        if live is not None and (self.generation is None or live.decode() != self.generation.id):
+            await self._take_generation(live.decode(), self._known)
+        elif self.generation is not None and self.generation.rules.known is not self._known:
+            self.generation = await asyncio.to_thread(self.generation.under, self._known)
+
+    async def _take_generation(self, live: str, known: Known) -> None:
         try:
-            loaded = await Generation.load(self._client, live, self.generation)
+            loaded = await Generation.load(self._client, live, self.generation, known)
         except Incomplete as error:
             if self._refused != live:
                 log.error("%s", error)
@@ -76,3 +88,23 @@ class Watcher:
         log.info(
             "generation=%s products=%d scopes=%d", live, len(loaded.items) // keys.ITEM_CHARACTERS, len(loaded.scopes)
         )
+
+    async def _take_rules(self, book: bytes | None, changes: int) -> None:
+        """Read what changed. A Redis that was emptied lifts no rule: what it does not hold any more stays as it was."""
+        known = self._known or Known()
+        if book is not None and book != self._book:
+            try:
+                said, version = rules.decode(book)
+                known, self._book = replace(known, book=said, version=version), book
+            except ValueError as error:
+                if self._refused_book != book:
+                    log.error("the rule book is not understood, the one before it still holds: %s", error)
+                self._refused_book = book
+                if self._known is None:
+                    return
+        if changes and changes != self._changes:
+            blocked = await self._client.get(rules.BLOCKED) or b""
+            if changes < self._changes:
+                blocked = rules.merged(known.blocked, blocked)
+            known, self._changes = replace(known, blocked=blocked), changes
+        self._known = known

@@ -23,7 +23,11 @@ LIST, FALLING = [8, 9, 4, 0], [4.0, 3.0, 2.0, 1.0]
 
 def after(*clicks, listed=LIST, shop=SHOP, excluded=(), grow=True, k=12):
     found = affinity(visit(clicks, PARAMS), shop, PARAMS)
-    return rerank(listed, FALLING[: len(listed)], found, shop, excluded=excluded, grow=grow, k=k)
+    return rerank(listed, FALLING[: len(listed)], found, shop, allowed=all_but(*excluded), grow=grow, k=k)
+
+
+def all_but(*excluded):
+    return lambda items: ~np.isin(items, excluded)
 
 
 def test_newer_and_stronger_clicks_weigh_more():
@@ -88,7 +92,7 @@ def test_no_product_comes_twice_and_scores_fall():
         found = affinity(visit(clicks, PARAMS), shop, PARAMS)
         if found is None:
             continue
-        made = rerank(listed.tolist(), np.linspace(1, 0, 50).tolist(), found, shop, excluded=(), grow=True, k=50)
+        made = rerank(listed.tolist(), np.linspace(1, 0, 50).tolist(), found, shop, allowed=all_but(), grow=True, k=50)
         assert len(set(made.items.tolist())) == len(made.items)
         assert (np.diff(made.scores) <= 0).all()
         assert not any(map(shop.hidden, made.items))

@@ -95,6 +95,7 @@ async def served(redis_url):
             "rank": 1,
             "session": asdict(conf.load("session", SessionParams)),
             "scopes": [],
+            "categories": [],
             "policy": "golden",
             "as_of": "2017-12-29",
         }

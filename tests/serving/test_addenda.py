@@ -9,6 +9,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from benchmarks.synthetic import Synthetic, product_id, user_id
 from contracts import keys
+from models.session import category_number
 from pipelines import addendum as addenda
 from pipelines.addendum import Addendum
 from serving.generation import Generation, Incomplete
@@ -18,7 +19,10 @@ from tests.serving.conftest import make_live
 
 SHOP = Synthetic(tag=1, users=3, products=60, length=5)
 NEW = tuple(str(UUID(int=number)) for number in (5, 9))  # before and among the base's ids: they stand behind them
+PATH = "made/of/late"
+OF_LATE = category_number(PATH)
 CHANGED = 8  # a product of the base, of family 1
+OF_CHANGED = category_number(SHOP.categories[1])
 SIGNAL = keys.PriceSignal("EUR", 500, 450, None, -1.5, 0.2, "prior", 0.0)
 
 
@@ -27,8 +31,8 @@ def adding(new=NEW, changed=(CHANGED,)):
     near = {keys.uuid_bytes(text): keys.encode_neighbours(2, [CHANGED], [0.9], [2]) for text in new}
     near[product_id(3).bytes] = keys.encode_neighbours(2, [SHOP.products], [0.8], [2])
     priced = {product_id(4).bytes: keys.encode_signal(SIGNAL)}
-    categories = np.full(len(vectors), 77, dtype=np.int32)
-    return Addendum(SHOP.generation, SHOP.products, new, changed, categories, vectors, near, priced)
+    categories = np.full(len(vectors), OF_LATE, dtype=np.int32)
+    return Addendum(SHOP.generation, SHOP.products, new, changed, categories, vectors, near, priced, (PATH,))
 
 
 @pytest.fixture
@@ -58,8 +62,8 @@ async def test_its_products_stand_behind_the_bases_and_the_others_where_they_wer
     assert [made.index(SHOP.shown(number).bytes) for number in range(60)] == list(range(60))
     assert made.index(UUID(int=6).bytes) is None
     assert base.index(keys.uuid_bytes(NEW[0])) is None
-    assert made.products.of_category(77).tolist() == [CHANGED, 60, 61]
-    assert base.products.categories[CHANGED] == 1  # the base itself is as it was
+    assert made.products.of_category(OF_LATE).tolist() == [CHANGED, 60, 61]
+    assert base.products.categories[CHANGED] == OF_CHANGED  # the base itself is as it was
     assert (made.products.vectors[:60] != base.products.vectors).any(axis=1).nonzero()[0].tolist() == [CHANGED]
 
 
@@ -67,13 +71,13 @@ async def test_similar_and_prices_are_the_addendums_where_it_says_and_else_the_b
     generation = written(client, adding())
     made = await Generation.load(reading, generation)
     reads = Reads(reading)
-    beside_new = await similar(made, reads, NEW[0], 5)
-    assert [made.product_id(item) for item in beside_new.ranked.items] == [str(SHOP.shown(CHANGED))]
-    beside_old = await similar(made, reads, str(product_id(3)), 5)
-    assert [made.product_id(item) for item in beside_old.ranked.items] == [NEW[0]]
-    untouched = await similar(made, reads, str(product_id(2)), 5)
+    beside_new = await similar(made, reads, NEW[0], 5, 0)
+    assert [made.product_id(item) for item in beside_new.ranked.items][:1] == [str(SHOP.shown(CHANGED))]
+    beside_old = await similar(made, reads, str(product_id(3)), 5, 0)
+    assert [made.product_id(item) for item in beside_old.ranked.items][:1] == [NEW[0]]
+    untouched = await similar(made, reads, str(product_id(2)), 5, 0)
     whole = await Generation.load(reading, SHOP.generation)
-    assert untouched.ranked == (await similar(whole, reads, str(product_id(2)), 5)).ranked
+    assert untouched.ranked == (await similar(whole, reads, str(product_id(2)), 5, 0)).ranked
     assert len(untouched.ranked.items) == 5
     values = await reads.get(made.ready, [made.signal_key(product_id(number).bytes) for number in (4, 5)])
     assert [keys.decode_signal(value).list_price_minor for value in values] == [500, pytest.approx(100_600, abs=501)]
@@ -87,7 +91,7 @@ async def test_the_next_addendum_stands_on_the_base_and_not_on_the_one_before(cl
     assert second.items == anew.items
     assert second.products.categories.tolist() == anew.products.categories.tolist()
     assert (second.products.vectors == anew.products.vectors).all()
-    assert (second.products.categories[CHANGED], second.products.categories[10]) == (SHOP.family(CHANGED), 77)
+    assert (second.products.categories[CHANGED], second.products.categories[10]) == (OF_CHANGED, OF_LATE)
     assert second.changed.near == anew.changed.near
 
 

@@ -4,6 +4,7 @@ import random
 import time
 from uuid import UUID, uuid4
 
+import numpy as np
 import pytest
 from redis import Redis
 
@@ -11,6 +12,7 @@ from benchmarks.synthetic import RESIDUES, Synthetic, user_id
 from contracts import keys, sessions
 from contracts.keys import Ranked
 from contracts.tables import CLICK_KINDS, SLOTS
+from models import bought
 from models.session import CART
 from serving import schemas
 from tests.serving.conftest import make_live
@@ -27,10 +29,13 @@ def number(family, place):
     return found
 
 
+UNLISTED = [number(6, place) for place in range(2, 12)]  # was bought, and is on no list
+
+
 def lists_of_the_shopper():
     """As published ones are: no product twice in a list, nothing bought before in `discover`."""
     draw = random.Random(0)
-    products = draw.sample(range(SHOP.tag, SHOP.products, RESIDUES), 100)
+    products = draw.sample([item for item in range(SHOP.tag, SHOP.products, RESIDUES) if item not in UNLISTED], 100)
     own, new = products[:40], products[40:]
     falling = [1 / (place + 1) for place in range(50)]
 
@@ -45,7 +50,11 @@ def client(redis_server):
     with Redis.from_url(redis_server.url) as client:
         client.flushall()
         make_live(client, SHOP)
-        client.set(keys.user_key(SHOP.generation, SHOPPER.bytes), keys.encode_user(lists_of_the_shopper()))
+        lists = lists_of_the_shopper()
+        own, new = (np.array(lists[slot].items) for slot in ("buy_again", "discover"))
+        [filter_of_bought] = bought.encode([np.append(own, UNLISTED)], [new])
+        value = keys.encode_user(lists, filter_of_bought)
+        client.set(keys.user_key(SHOP.generation, SHOPPER.bytes), value)
         yield client
 
 
@@ -136,7 +145,8 @@ def test_each_slots_own_rules(calm, client, visit):
     assert own[0] not in made["for_you"] | made["buy_again"] | made["discover"]  # in the cart
     assert own[1] in made["buy_again"]
     assert made["buy_again"] <= set(own)  # nothing that was never bought
-    assert not made["discover"] & {*own, number(6, 1)}  # nothing known
+    assert not made["discover"] & {*own, *UNLISTED, number(6, 1)}  # nothing known
+    assert set(UNLISTED) & made["for_you"]  # which the visit brings elsewhere
 
 
 def test_too_little_time_leaves_the_list_but_not_the_rules(client, redis_server, start_serving, visit):
@@ -146,7 +156,8 @@ def test_too_little_time_leaves_the_list_but_not_the_rules(client, redis_server,
         late.until_live(SHOP.generation)
         _, answer = late.ask(f"/users/{SHOPPER}/recommendations?k=50&session_id=s5")
     assert (answer["rung"], answer["source"], answer["degraded"]) == ("list", "personal", False)
-    assert shown(answer) == listed[1:]
+    fresh = [item for item in SHOP.popular(0) if item not in listed]
+    assert shown(answer) == [*listed[1:], fresh[0]]  # filled up with what is popular
 
 
 def test_recently_viewed_is_the_visit_backwards(calm, visit):
@@ -207,6 +218,6 @@ def test_whatever_the_visit_the_rules_hold(calm, client, visit, seed):
     assert len(everything) == len(set(everything))
     assert all(map(SHOP.belongs, everything))
     assert not taken & set(everything)
-    seen = {product for product, _ in clicks}
-    assert not any(seen & set(shown(shelf)) for shelf in answer["shelves"] if shelf["slot"] == "discover")
+    known = {product for product, _ in clicks} | {*published(client, "buy_again"), *UNLISTED}
+    assert not any(known & set(shown(shelf)) for shelf in answer["shelves"] if shelf["slot"] == "discover")
     assert [len(shelf["items"]) <= one["k"] for shelf, one in zip(answer["shelves"], wanted, strict=True)] == [True] * 4

@@ -139,7 +139,7 @@ def test_openapi_documents_what_is_answered(serving):
         assert schema["$ref"].endswith(f"/{model}")
         assert operation["responses"]["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/Failure")
     names = {parameter["name"] for parameter in document["paths"]["/popular"]["get"]["parameters"]}
-    assert names == {"channel", "category", "k"}
+    assert names == {"channel", "category", "k", "age"}
     schema = document["components"]["schemas"]["Recommendations"]
     assert set(schema["required"]) == set(serving.ask("/users/x/recommendations")[1])
 

@@ -19,7 +19,11 @@ class ConfError(ValueError):
 def load(name: str, form: type[Form], *, folder: Path = FOLDER) -> Form:
     """The settings of conf/<name>.toml; a key unknown, missing or of another type is refused by name."""
     with (folder / f"{name}.toml").open("rb") as file:
-        return fill(form, tomllib.load(file), f"{name}.toml")
+        try:
+            values = tomllib.load(file)
+        except ValueError as error:
+            raise ConfError(f"{name}.toml: {error}") from error
+    return fill(form, values, f"{name}.toml")
 
 
 def digest(name: str, *, folder: Path = FOLDER) -> str:

@@ -23,6 +23,8 @@ UNREACHABLE = {
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 load = typer.Typer(no_args_is_help=True, help="Fill the shop.")
 app.add_typer(load, name="load")
+rules = typer.Typer(no_args_is_help=True, help="What merchandisers pin, boost and forbid.")
+app.add_typer(rules, name="rules")
 
 Day = Annotated[datetime, typer.Option("--day", formats=["%Y-%m-%d"], help="the last day known, UTC")]
 
@@ -216,6 +218,27 @@ def rollback() -> None:
     from pipelines import publish
 
     _print(publish.rollback())
+
+
+@rules.command("show")
+def rules_show() -> None:
+    """The rules that hold, and how many products are blocked just now."""
+    _load_environment()
+    from pipelines import rules as book
+
+    _print(book.show())
+
+
+@rules.command("apply")
+def rules_apply(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    dry_run: Annotated[bool, typer.Option(help="check the file and change nothing")] = False,
+) -> None:
+    """Let the rules of a TOML file hold instead of those before, all or none (docs/RULES.md)."""
+    _load_environment()
+    from pipelines import rules as book
+
+    _print(book.apply(file, dry_run=dry_run))
 
 
 @app.command()

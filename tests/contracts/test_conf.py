@@ -56,6 +56,7 @@ def test_a_file_becomes_the_dataclass_that_names_its_keys(tmp_path):
         (('"one"', '"none"'), "engine is 'none', not one of 'one', 'many'"),
         (("0.5]", '"half"]'), "grid 2 is 'half', not float"),
         (("web = 0.5", 'web = "x"'), "shares.web is 'x', not float"),
+        (("grid = [0, 0.5]", "grid = [0"), "some.toml: .*at line"),
         (("weekly", "never"), "some.toml: name is never"),
         (('name = "weekly"', 'name = "weekly"\nnote = 7'), "note is 7, not"),
     ],

@@ -96,10 +96,15 @@ class Rules:
         return cls(known, ages.tobytes(), pins, boosts)
 
     def boosted(self, shelf: str, ranked: Ranked) -> Ranked:
-        """The list in the order of its boosted scores; a score below zero rises towards it."""
+        """The list in the order of its boosted scores; a score below zero rises towards it.
+
+        A number that is no product's stays as it is: the gate takes it out.
+        """
         if shelf not in self.boosts or not ranked.items:
             return ranked
-        factors = self.boosts[shelf][np.asarray(ranked.items, dtype=np.int64)]
+        numbers, of_products = np.asarray(ranked.items, dtype=np.int64), self.boosts[shelf]
+        there = (numbers >= 0) & (numbers < len(of_products))
+        factors = np.where(there, of_products[np.where(there, numbers, 0)], 1)
         scores = np.asarray(ranked.scores, dtype=np.float32)
         scores = np.where(scores > 0, scores * factors, scores / factors)
         order = np.argsort(-scores, kind="stable").tolist()

@@ -1,0 +1,341 @@
+"""Rules are absolute: whatever the rules, the lists, the visit and the rung, nothing forbidden is ever shown.
+
+A generation of 60 products is made in memory and its shelves are asked for without a server; what Redis would say is
+drawn, junk included, and what may be shown is worked out here once more, in plain sets.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts import conf, keys, rules, sessions
+from contracts.keys import Ranked
+from contracts.rules import AgeLimit, Boost, Exclusion, Pin, RuleBook
+from contracts.tables import CLICK_KINDS, SLOTS
+from models import bought
+from models.pricing import Guardrails
+from models.session import CART, HIDDEN, Products, Rows, SessionParams, category_number
+from serving import shelves
+from serving.generation import Changed, Generation
+from serving.pages import Visitor, page
+from serving.reads import Unavailable
+from serving.rules import Known
+from serving.shelves import Place
+
+COUNT = 60
+PATHS = ("food", "food/tea", "food/tea/green", "food/teapots", "tools", "tools/steel")
+PATH_OF = [PATHS[item % len(PATHS)] for item in range(COUNT)]
+HIDDEN_ITEMS = set(range(0, COUNT, 13))
+PRODUCTS = Products(
+    np.random.default_rng(1).normal(size=(COUNT, 8)).astype(np.float32),
+    np.array([HIDDEN if i in HIDDEN_ITEMS else category_number(PATH_OF[i]) for i in range(COUNT)], dtype=np.int32),
+)
+NO_ROWS = Rows(np.zeros(0, np.int64), PRODUCTS.vectors[:0], PRODUCTS.categories[:0])
+POPULAR = {"all": list(range(0, 50)), "channel:web": list(range(55, 20, -1)), "category:food/tea": [1, 7, 2, 1, 8]}
+USER, NOBODY = UUID(int=1 << 100), None
+
+
+def uuid(item):
+    return UUID(int=1 << 80 | item)
+
+
+def ranked(items, because=()):
+    """Falling scores, from anywhere."""
+    why = [*because][: len(items)] + [keys.NOTHING] * (len(items) - len(because))
+    return Ranked(items, [9.0 - 0.1 * place for place in range(len(items))], [0] * len(items), why)
+
+
+SHOP = Generation(
+    id="g",
+    ready=b"ready",
+    items="".join(str(uuid(item)) for item in range(COUNT)),
+    count=COUNT,
+    products=PRODUCTS,
+    session=conf.load("session", SessionParams),
+    categories=PATHS,
+    scopes=list(POPULAR),
+    popular={scope: ranked(items) for scope, items in POPULAR.items()},
+    guardrails=conf.load("pricing", Guardrails),
+    policy="",
+    as_of="",
+    changed=Changed(frozenset(), frozenset(), NO_ROWS),
+)
+
+
+@dataclass
+class Held:
+    """What Redis would answer; nothing at all while it is away."""
+
+    values: dict
+    away: bool
+
+    async def get(self, ready, wanted):
+        if self.away:
+            raise Unavailable
+        return [self.values.get(key) for key in wanted]
+
+
+# --- what is drawn ----------------------------------------------------------------------------------------------------
+
+items = st.integers(0, COUNT - 1)
+junk = st.integers(0, COUNT + 200)  # some are no products
+products = items.map(lambda item: str(uuid(item)))
+unknown = st.just(str(UUID(int=5)))
+paths = st.sampled_from((*PATHS, "food/te", "elsewhere"))
+targets = st.one_of(st.fixed_dictionaries({"product": products | unknown}), st.fixed_dictionaries({"category": paths}))
+pins = st.builds(
+    Pin,
+    st.sampled_from(rules.SHELVES),
+    products | unknown,
+    st.integers(1, 12),
+    st.sampled_from([None, None, "web"]),
+    st.sampled_from([None, None, "food"]),
+)
+boosts = st.builds(
+    lambda target, factor, slot: Boost(factor, slot=slot, **target),
+    targets,
+    st.sampled_from([0.1, 1.0, 5.0]),
+    st.sampled_from([None, *rules.SHELVES]),
+)
+books = st.builds(
+    RuleBook,
+    st.lists(targets.map(lambda target: Exclusion(**target)), max_size=4).map(tuple),
+    st.lists(
+        st.builds(lambda target, age: AgeLimit(age, **target), targets, st.sampled_from([12, 18])), max_size=3
+    ).map(tuple),
+    st.lists(
+        pins, max_size=5, unique_by=(lambda pin: (pin.slot, pin.position), lambda pin: (pin.slot, pin.product))
+    ).map(tuple),
+    st.lists(boosts, max_size=3).map(tuple),
+)
+lists = st.dictionaries(
+    st.sampled_from(SLOTS),
+    st.builds(lambda some, because: ranked(some, because), st.lists(junk, max_size=40), st.lists(junk, max_size=5)),
+)
+clicks = st.lists(st.tuples(items, st.sampled_from(CLICK_KINDS)), max_size=12)
+shelves_wanted = st.lists(
+    st.tuples(st.sampled_from([*SLOTS, "recently_viewed"]), st.integers(1, 30)), min_size=1, max_size=4
+)
+
+
+@dataclass
+class Case:
+    """One request and all that it depends on."""
+
+    book: RuleBook
+    blocked: set
+    lists: dict
+    own: set
+    clicks: list
+    age: int
+    channel: str | None
+    user: UUID | None
+    away: bool
+    late: bool
+
+    @property
+    def generation(self):
+        at = datetime.now(UTC).isoformat()
+        happened = {"available": False, "reason": "out_of_stock", "at": at}
+        records = [rules.record(happened | {"product_id": str(uuid(item))}) for item in self.blocked]
+        return SHOP.under(Known(self.book, 1, rules.merged(*records)))
+
+    @property
+    def filter(self):
+        [value] = bought.encode([np.array(sorted(self.own), np.int64)], [np.zeros(0, np.int64)])
+        return value
+
+    @property
+    def redis(self):
+        now = int(time.time() * 1_000)
+        records = [
+            sessions.record(
+                {"event_id": str(UUID(int=n)), "product_id": str(uuid(item)), "kind": kind}, now - 1_000 + n
+            )
+            for n, (item, kind) in enumerate(self.clicks)
+        ]
+        values = {sessions.session_key("s"): sessions.merged(*records)}
+        if self.user is not None:
+            values[keys.user_key("g", self.user.bytes)] = keys.encode_user(self.lists, self.filter)
+        return Held(values, self.away)
+
+    def ask(self, wanted):
+        until = 0.0 if self.late else float("inf")
+        visitor = Visitor(str(self.user) if self.user else None, "s", self.channel, self.age)
+        return asyncio.run(page(self.generation, self.redis, visitor, wanted, until))
+
+    def forbidden(self):
+        """What no shelf may show to somebody of that age."""
+        below = {item for item in range(COUNT) for rule in self.book.exclude if covers(rule, item)}
+        young = {i for i in range(COUNT) for rule in self.book.min_age if covers(rule, i) and rule.age > self.age}
+        return HIDDEN_ITEMS | self.blocked | below | young
+
+    def known(self, slot):
+        """What this visitor must not be shown there besides."""
+        seen = [] if self.away else self.clicks
+        if slot == "recently_viewed":
+            return set()
+        if slot != "discover":
+            return {item for item, kind in seen if kind in CART}
+        mine = self.own if self.user is not None else set()
+        return {item for item, _ in seen} | mine
+
+
+cases = st.builds(
+    Case, books, st.sets(items, max_size=25), lists, st.sets(items, max_size=20), clicks,
+    st.sampled_from([0, 12, 18, 99]), st.sampled_from([None, "web"]), st.sampled_from([USER, NOBODY]),
+    st.booleans(), st.booleans(),
+)  # fmt: skip
+
+
+def covers(rule, item):
+    if rule.product is not None:
+        return rule.product == str(uuid(item))
+    return PATH_OF[item] == rule.category or PATH_OF[item].startswith(rule.category + "/")
+
+
+def standing(book, slot, k, may, channel=None, category=None):
+    """Pins that must stand, by position: the narrower scope first."""
+    found = {}
+    for narrow in (2, 1, 0):
+        for pin in book.pin:
+            item = UUID(pin.product).int & 0xFFFF
+            scoped = (pin.channel is not None) + (pin.category is not None)
+            here = pin.channel in (None, channel) and (
+                pin.category is None or (category or "").startswith(pin.category)
+            )
+            fits = (
+                scoped == narrow and pin.slot == slot and pin.position <= k and here and pin.product != str(UUID(int=5))
+            )
+            if fits and item in may and pin.position not in found and item not in found.values():
+                found[pin.position] = item
+    return found
+
+
+def check(shelf, slot, k, may, lists, pins):
+    """`may`: what may be shown; `lists`: where it may come from."""
+    shown, because = list(shelf.ranked.items), set(shelf.ranked.because) - {keys.NOTHING}
+    assert set(shown) <= may
+    assert len(set(shown)) == len(shown) <= k
+    assert len(shown) >= min(k, len((set().union(*lists) & may) | set(pins.values())))
+    assert set(pins.values()) <= set(shown)
+    for position, item in pins.items():
+        assert shown.index(item) + 1 == position or len(shown) < k
+    assert list(shelf.ranked.scores) == sorted(shelf.ranked.scores, reverse=True)
+    return because
+
+
+# --- what must hold ---------------------------------------------------------------------------------------------------
+
+
+@given(cases, shelves_wanted)
+def test_whatever_the_rules_the_lists_and_the_rung(case, wanted):
+    on_page = set()
+    reasons = set(range(COUNT)) - case.forbidden()
+    for (slot, k), shelf in zip(wanted, case.ask(wanted), strict=True):
+        may = set(range(COUNT)) - case.forbidden() - case.known(slot) - on_page
+        known = not case.away and case.user is not None
+        unsure = slot == "discover" and known and set(np.flatnonzero(bought.holds(case.filter, np.arange(COUNT))))
+        own = set(case.lists[slot].items) if known and slot in case.lists else set()
+        popular = [POPULAR["all"], *([POPULAR["channel:web"]] if case.channel else [])]
+        pins = standing(case.book, slot, k, may - (unsure or set()), case.channel)
+        if slot == "recently_viewed":
+            sources = [] if case.away else [{item for item, _ in case.clicks} - HIDDEN_ITEMS]
+            pins = {}
+        elif slot == "discover" and case.away and case.user is not None:
+            sources, may, pins = [], set(), {}  # nobody can tell what they bought
+        elif slot == "buy_again" and own:
+            sources = [own]  # nothing that was never bought
+        else:
+            sources = [own - (unsure or set()), *({*some} - (unsure or set()) for some in popular)]
+        assert check(shelf, slot, k, may, sources, pins) <= reasons
+        assert shelf.degraded == case.away
+        on_page |= set(shelf.ranked.items)
+
+
+@given(cases, items, st.lists(junk, max_size=20), st.integers(1, 30))
+def test_similar_products_and_popular_ones_obey_too(case, item, near, k):
+    asked = case.generation
+    may = set(range(COUNT)) - case.forbidden()
+    value = keys.encode_neighbours(2, near, [1.0 - 0.01 * place for place in range(len(near))], [2] * len(near))
+    redis = Held({keys.neighbours_key("g", uuid(item).bytes): value}, case.away)
+    shelf = asyncio.run(shelves.similar(asked, redis, str(uuid(item)), k, case.age))
+    category = None if case.away else "food/tea"
+    sources = [POPULAR["all"]] if case.away else [near, POPULAR["category:food/tea"], POPULAR["all"]]
+    beside = may - {item}
+    check(shelf, "similar", k, beside, sources, standing(case.book, "similar", k, beside, None, category))
+    for category, here in ((None, []), ("food/tea/green", ["category:food/tea"])):
+        place = Place("popular", case.channel, category)
+        shelf = shelves.popular(asked, place, k, case.age, degraded=case.away)
+        scopes = [*here, *(["channel:web"] if case.channel else []), "all"]
+        pins = standing(case.book, "popular", k, may, case.channel, category)
+        check(shelf, "popular", k, may, [POPULAR[scope] for scope in scopes], pins)
+
+
+QUIET = Case(RuleBook(), set(), {"for_you": ranked([1, 2, 3, 4, 5])}, set(), [], 0, None, USER, False, False)
+
+
+def first(case, k=3, slot="for_you"):
+    [shelf] = case.ask([(slot, k)])
+    return list(shelf.ranked.items), shelf
+
+
+def test_without_rules_a_list_is_as_published():
+    shown, shelf = first(QUIET)
+    assert (shown, shelf.source, shelf.rung) == ([1, 2, 3], "personal", "list")
+    assert shelf.ranked.sources == bytes([0, 0, 0])
+
+
+def test_what_is_left_out_is_filled_up_and_named_by_its_source():
+    shown, shelf = first(replace(QUIET, blocked={2, 3, 4}), k=4)
+    assert shown == [1, 5, 6, 7]  # then what is popular: 0 is hidden, 1 stands already
+    assert [keys.SOURCE_NAMES[code] for code in shelf.ranked.sources] == ["repeat", "repeat", "repeat", "repeat"]
+    assert shelf.source == "personal"
+    shown, shelf = first(replace(QUIET, blocked={1, 2, 3, 4, 5}))
+    assert (shown, shelf.source, shelf.rung) == ([6, 7, 8], "popular", "popular")
+
+
+def test_an_age_opens_what_a_limit_closed():
+    limited = replace(QUIET, book=RuleBook(min_age=(AgeLimit(18, product=str(uuid(1))),)))
+    assert [first(replace(limited, age=age))[0][0] for age in (0, 17, 18)] == [2, 2, 1]
+
+
+def test_the_narrower_pin_stands_and_a_blocked_one_does_not():
+    wide, narrow = Pin("for_you", str(uuid(20)), 2), Pin("for_you", str(uuid(21)), 2, channel="web")
+    pinned = replace(QUIET, book=RuleBook(pin=(wide, narrow)))
+    assert first(pinned)[0] == [1, 20, 2]
+    assert first(replace(pinned, channel="web"))[0] == [1, 21, 2]
+    assert first(replace(pinned, channel="web", blocked={21}))[0] == [1, 20, 2]
+    _, shelf = first(pinned)
+    assert keys.SOURCE_NAMES[shelf.ranked.sources[1]] == "pinned"
+    assert shelf.ranked.scores[1] == shelf.ranked.scores[2]
+
+
+def test_a_boost_reorders_the_whole_list_and_only_there():
+    boosted = replace(QUIET, book=RuleBook(boost=(Boost(3.0, product=str(uuid(5)), slot="for_you"),)))
+    assert first(boosted)[0] == [5, 1, 2]
+    assert first(replace(boosted, lists={"buy_again": ranked([1, 5])}), slot="buy_again")[0] == [1, 5]
+
+
+def test_a_boost_lifts_scores_below_zero_too():
+    low = SHOP.under(Known(RuleBook(boost=(Boost(2.0, product=str(uuid(3))),)))).rules.boosted(
+        "for_you", Ranked([1, 2, 3], [0.5, -1.0, -1.5], [0] * 3, [keys.NOTHING] * 3)
+    )
+    assert (low.items, low.scores) == ([1, 3, 2], [0.5, -0.75, -1.0])
+
+
+@pytest.mark.parametrize("clicks", [[], [(11, "click")]])
+def test_what_was_bought_is_nothing_to_discover_even_where_the_list_says_so(clicks):
+    case = replace(QUIET, lists={"discover": ranked([1, 2, 3])}, own={1, 20, 30}, clicks=clicks)
+    shown, _ = first(case, k=30, slot="discover")
+    assert not {1, 20, 30} & set(shown)
+    assert {2, 3} <= set(shown)
+    assert first(replace(case, away=True), slot="discover")[0] == []
+    assert first(replace(case, away=True, user=None), slot="discover")[0] == [1, 2, 3]

@@ -257,10 +257,10 @@ def _indexes(draft: Draft, ids: Array) -> list[int]:
 
 
 def _canonical(text: str) -> str:
-    return keys.uuid_text(_uuid(text))
+    return keys.uuid_text(uuid_of(text))
 
 
-def _uuid(text: str) -> bytes:
+def uuid_of(text: str) -> bytes:
     value = keys.uuid_bytes(text)
     if value is None:
         raise PublishError(f"{text!r} is no UUID")
@@ -280,7 +280,7 @@ def users(draft: Draft, batches: Batches) -> Pairs:
             [np.array(items, np.int64) for items in own], [np.array(items, np.int64) for items in new]
         )
         for (user_id, lists), value in zip(some, filters, strict=True):
-            yield keys.user_key(draft.generation, _uuid(user_id)), keys.encode_user(lists, value)
+            yield keys.user_key(draft.generation, uuid_of(user_id)), keys.encode_user(lists, value)
 
 
 def _lists_of(user_id: str, rows: Iterable[tuple[str, str, Ranked]]) -> dict[str, Ranked]:
@@ -318,11 +318,11 @@ def neighbours(draft: Draft, batches: Batches) -> Pairs:
         for (product_id, category), *ranked in zip(names, *columns, strict=True):
             if category is None:
                 raise PublishError(f"neighbours has {product_id}, which features/products of the day does not know")
-            value = keys.encode_neighbours(_nearest_scope(place, category), *ranked)
-            yield keys.neighbours_key(draft.generation, _uuid(product_id)), value
+            value = keys.encode_neighbours(nearest_scope(place, category), *ranked)
+            yield keys.neighbours_key(draft.generation, uuid_of(product_id)), value
 
 
-def _nearest_scope(place: dict[str, int], category: str) -> int:
+def nearest_scope(place: dict[str, int], category: str) -> int:
     """Place of the category's popular list, or of the closest one above it."""
     while category:
         if (found := place.get(keys.category_scope(category))) is not None:
@@ -335,7 +335,7 @@ def signals(draft: Draft, batches: Batches) -> Pairs:
     """PRICE_SIGNALS → one key per product."""
     for batch in batches:
         for row in batch.to_pylist():
-            key = keys.signal_key(draft.generation, _uuid(row["product_id"]))
+            key = keys.signal_key(draft.generation, uuid_of(row["product_id"]))
             yield key, keys.encode_signal(keys.PriceSignal(*(row[name] for name in keys.PriceSignal._fields)))
 
 

@@ -29,6 +29,7 @@ from models.similar import Likeness
 
 BLOCK = 64  # shoppers scored at once: 64 x 100,000 products are 25 MB a model
 CHANNEL_DAYS = 84  # a season: where someone shops changes slowly
+WRITTEN = ("name", "category", "brand", "description")  # what a product's text is made of, in this order
 TASKS_A_CORE = 4  # small enough that one core is not left with the heaviest shoppers
 
 
@@ -56,7 +57,7 @@ def catalogue(products: pa.Table, channels: pa.Table) -> Catalogue:
 
 def texts(products: pa.Table, known: Catalogue) -> list[str]:
     """What is written on each product of the catalogue."""
-    columns = [_strings(products[name]) for name in ("name", "category", "brand", "description")]
+    columns = [_strings(products[name]) for name in WRITTEN]
     written = [""] * len(known)
     for number, *words in zip(known.numbers(_strings(products["product_id"])), *columns, strict=True):
         if number >= 0:

@@ -78,12 +78,18 @@ class Shop:
 
     def rows(self, table: Table, shard: Shard) -> pa.Table:
         """All rows of the shard, in memory."""
+        return self._table(table, f"/export/{table.name}", shard.query())
 
+    def open_rows(self, table: Table, first: date) -> pa.Table:
+        """All rows there are from a day on, also of days that are not complete: never for the lake. In memory."""
+        return self._table(table, f"/export/{table.name}/open", {"day": first.isoformat()})
+
+    def _table(self, table: Table, path: str, query: dict[str, str]) -> pa.Table:
         def read(answer: httpx.Response) -> pa.Table:
             body = io.BufferedReader(_Body(answer.iter_raw()), CHUNK_BYTES)
             return pa.ipc.open_stream(body).read_all()
 
-        found = self._ask(f"/export/{table.name}", shard.query(), read)
+        found = self._ask(path, query, read)
         wanted = arrow_schema(table)
         if found.schema.names != wanted.names or found.schema.types != wanted.types:
             raise ExportRefused(

@@ -108,6 +108,10 @@ class Tracking:
             raise
         return _version(found)
 
+    def numbered(self, name: str, number: str) -> Version:
+        """The version with this number."""
+        return _version(self._client().get_model_version(name, number))
+
     def newest(self, name: str, *, day: date) -> Version:
         """The latest version that was trained for the day."""
         found = self._client().search_model_versions(f"name = '{name}'")

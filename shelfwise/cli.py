@@ -26,8 +26,6 @@ app.add_typer(load, name="load")
 rules = typer.Typer(no_args_is_help=True, help="What merchandisers pin, boost and forbid.")
 app.add_typer(rules, name="rules")
 
-Day = Annotated[datetime, typer.Option("--day", formats=["%Y-%m-%d"], help="the last day known, UTC")]
-
 
 def main() -> None:
     """Expected errors become one message on standard error and status 1; anything else keeps its traceback."""
@@ -176,18 +174,27 @@ def load_files(
 
 @app.command()
 def run(
-    step: Annotated[str, typer.Argument(help=f"day (the whole chain), or one of {', '.join(STEPS)}")], day: Day
+    step: Annotated[str, typer.Argument(help=f"day (the whole chain), one of {', '.join(STEPS)}, or refresh")],
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="the last day known, UTC; refresh needs none")
+    ] = None,
 ) -> None:
-    """Run one step, or the whole chain, for a day."""
+    """Run one step, or the whole chain, for a day; `refresh` adds what is new in the shop to the live generation."""
     name = step.replace("-", "_")
-    if name not in (*STEPS, "day"):
-        raise typer.BadParameter(f"{step}: the steps are day, {', '.join(STEPS)}")
+    if name not in (*STEPS, "day", "refresh"):
+        raise typer.BadParameter(f"{step}: the steps are day, {', '.join(STEPS)}, refresh")
+    if (day is None) != (name == "refresh"):
+        raise typer.BadParameter(f"{step} {'needs' if day is None else 'takes no'} --day")
     _load_environment()
-    from pipelines.day import run_day, run_step
+    from pipelines.day import measured, run_day, run_step
     from shelfwise.progress import Steps
 
     with Steps() as steps:
-        if name == "day":
+        if day is None:
+            from pipelines import refresh
+
+            done = {name: measured(name, refresh.run, steps)}
+        elif name == "day":
             done = run_day(day.date(), on_step=steps)
         else:
             done = {name: run_step(name, day.date(), on_step=steps)}

@@ -14,7 +14,12 @@ from shelfwise.local.processes import Service
 from shelfwise.local.redis import EmbeddedRedis
 from shelfwise.settings import StackSettings
 
-FOLLOWERS = {"relay": "commerce_core.outbox", "sessions": "serving.sessions", "archive": "pipelines.archive"}
+FOLLOWERS = {
+    "relay": "commerce_core.outbox",
+    "sessions": "serving.sessions",
+    "archive": "pipelines.archive",
+    "refresh": "pipelines.follow_catalog",
+}
 NAMES = ("postgres", "redis", "mlflow", "core", "serving", *FOLLOWERS)
 DATABASE = "shop"
 

@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
-from datetime import date, timedelta
+import time
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
 
-from contracts.tables import PRICE_SIGNALS, RAW, USER_LISTS, USER_PRODUCT
+from contracts.tables import PRICE_SIGNALS, PRODUCTS, RAW, USER_LISTS, USER_PRODUCT
 from pipelines.lake import Lake
 from shelfwise.load import complete_journey
 
@@ -93,3 +95,37 @@ def test_notebooks_run_from_top_to_bottom(shelfwise, published, notebook):
     done = subprocess.run([sys.executable, notebook], env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert str(DAY) in done.stdout
+
+
+def test_products_put_into_the_shop_are_recommended_and_priced(shelfwise, lake, record_property):
+    headers = {"Authorization": f"Bearer {shelfwise.env['SERVICE_TOKEN']}"}
+    known = max(lake.arrow(PRODUCTS, days=ONLY).to_pylist(), key=lambda row: row["orders_all"] * row["recommendable"])
+    twins = [str(uuid4()), str(uuid4())]
+    attributes = {name: known[name] or None for name in ("name", "category", "brand")}
+    for twin in twins:
+        url = f"{shelfwise.env['CORE_URL']}/products/{twin}"
+        body = attributes | {"price_minor": 123, "list_price_minor": 199, "currency": known["currency"]}
+        assert httpx.put(url, json=body, headers=headers).status_code == 201
+    began = time.monotonic()
+
+    def beside(product_id):
+        return {item["product_id"] for item in shelfwise.ask(f"/products/{product_id}/similar", k=50)["items"]}
+
+    while not set(twins) <= beside(known["product_id"]):
+        assert time.monotonic() - began < 120
+        time.sleep(0.1)
+    record_property("product_to_recommendable_s", round(time.monotonic() - began, 1))
+    assert twins[1] in beside(twins[0])
+    price = shelfwise.ask(f"/products/{twins[0]}/price")
+    assert (price["source"], price["list_price_minor"]) == ("policy", 199)
+    assert price["generation"].startswith(f"{DAY:%Y%m%d}-")
+    assert "." in price["generation"]
+
+    look = {"event_id": str(uuid4()), "session_id": "looks", "product_id": twins[0], "kind": "view"}
+    events = {"events": [look | {"ts": datetime.now(UTC).isoformat()}]}
+    httpx.post(f"{shelfwise.env['CORE_URL']}/events", json=events).raise_for_status()
+    while twins[1] not in [
+        item["product_id"] for item in shelfwise.ask("/sessions/looks/recommendations", k=20)["items"]
+    ]:
+        assert time.monotonic() - began < 120
+        time.sleep(0.1)

@@ -1,9 +1,9 @@
-"""Measured claims: `python -m benchmarks ingest|recommend|serve`; the last line printed is one JSON object."""
+"""Measured claims: `python -m benchmarks ingest|recommend|serve|refresh`; the last line printed is one JSON object."""
 
 import importlib
 import sys
 
-NAMES = ("ingest", "recommend", "serve")
+NAMES = ("ingest", "recommend", "serve", "refresh")
 USAGE = f"usage: python -m benchmarks {{{'|'.join(NAMES)}}} [--help] [options of that benchmark]"
 
 

@@ -6,7 +6,6 @@ was made of one generation, and of which. Products of one family are alike, and 
 """
 
 import json
-import random
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from uuid import UUID
@@ -14,14 +13,16 @@ from uuid import UUID
 import numpy as np
 
 from contracts import conf, keys
-from contracts.keys import PriceSignal, Ranked
+from contracts.keys import PriceSignal
 from contracts.tables import SLOTS
 from models import bought, session
 from models.pricing import Guardrails
-from models.session import SessionParams
-from pipelines.generation import USERS_AT_ONCE, Client
+from models.session import Numbers, Scores, SessionParams
+from pipelines.generation import Client
+from pipelines.packing import Lists, encode_users
 
 PER_PIPELINE = 500
+USERS_AT_ONCE = 2_048  # whose lists are made together
 NEIGHBOURS = 20
 REASONS = 8
 RESIDUES = 7
@@ -64,15 +65,20 @@ class Synthetic:
         numbers = range(place, place + self.length)
         return [number % (self.products // RESIDUES) * RESIDUES + self.tag % RESIDUES for number in numbers]
 
-    def _some(self, draw: random.Random, many: int) -> list[int]:
-        """So many products, each once; fewer when there are not so many."""
+    def _some(self, draw: np.random.Generator, rows: int, many: int) -> Numbers:
+        """So many products for each row, each once; fewer when there are not so many. (rows, many)"""
         there = self.products // RESIDUES
-        return [number * RESIDUES + self.tag % RESIDUES for number in draw.sample(range(there), min(many, there))]
+        many = min(many, there)
+        if not many:
+            return np.zeros((rows, 0), dtype=np.int64)
+        steps = draw.integers(1, there // many, (rows, many), endpoint=True)  # never once around
+        places = (draw.integers(0, there, (rows, 1)) + np.cumsum(steps, axis=1)) % there
+        return np.asarray(draw.permuted(places, axis=1) * RESIDUES + self.tag % RESIDUES)
 
     def pairs(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys but `ready`."""
         name, scopes = self.generation, [keys.WHOLE_SHOP, keys.channel_scope("web"), keys.category_scope("made/up")]
-        draw = random.Random(self.seed)
+        draw = np.random.default_rng(self.seed)
         for start in range(0, self.products, keys.ITEMS_PER_CHUNK):
             numbers = range(start, min(start + keys.ITEMS_PER_CHUNK, self.products))
             yield keys.items_key(name, start), "".join(str(self.shown(number)) for number in numbers).encode()
@@ -83,35 +89,47 @@ class Synthetic:
             categories = np.where([self.belongs(number) for number in numbers], known, session.HIDDEN)
             vectors = np.eye(self.rank, dtype=np.float32)[families]
             yield keys.vectors_key(name, start), session.encode(categories.astype(np.int32), vectors)
-        falling = [1 / (place + 2) for place in range(max(self.length, NEIGHBOURS))]
+        falling = _falling(max(self.length, NEIGHBOURS)).tolist()
         for place, scope in enumerate(scopes):
             yield keys.popular_key(name, scope), keys.encode_popular(self.popular(place), falling[: self.length])
-        for start in range(0, self.users, USERS_AT_ONCE):
-            numbers = range(start, min(start + USERS_AT_ONCE, self.users))
-            yield from self._shoppers(draw, falling, numbers)
-        for number in range(self.products):
-            near = self._some(draw, NEIGHBOURS)
-            value = keys.encode_neighbours(2, near, falling[: len(near)], [2] * len(near))
+        yield from self.shoppers()
+        near = self._some(draw, self.products, NEIGHBOURS).tolist()
+        regular = (self.tag * 100_000 + draw.integers(100, 1_100, self.products)).tolist()
+        elasticity = (-1.5 - draw.random(self.products)).tolist()
+        for number, (own, price, effect) in enumerate(zip(near, regular, elasticity, strict=True)):
+            value = keys.encode_neighbours(2, own, falling[: len(own)], [2] * len(own))
             yield keys.neighbours_key(name, product_id(number).bytes), value
-            regular = self.tag * 100_000 + 100 + draw.randrange(1_000)
-            signal = PriceSignal("EUR", regular, regular - 10, None, -1.5 - draw.random(), 0.2, "events", 20.0)
+            signal = PriceSignal("EUR", price, price - 10, None, effect, 0.2, "events", 20.0)
             yield keys.signal_key(name, product_id(number).bytes), keys.encode_signal(signal)
         yield keys.meta_key(name), json.dumps(self._meta(scopes)).encode()
 
-    def _shoppers(self, draw: random.Random, falling: list[float], numbers: range) -> Iterator[tuple[bytes, bytes]]:
-        """Lists of these shoppers; they bought what they are told to buy again, but for what they are to discover."""
-        lists, own, new = [], [], []
-        for _ in numbers:
-            reasons = self._some(draw, REASONS)
-            lists.append({slot: self._ranked(draw, falling, reasons) for slot in SLOTS})
-            new.append(np.array(lists[-1]["discover"].items, dtype=np.int64))
-            own.append(np.setdiff1d(np.array(lists[-1]["buy_again"].items, dtype=np.int64), new[-1]))
-        for number, theirs, value in zip(numbers, lists, bought.encode(own, new), strict=True):
-            yield keys.user_key(self.generation, user_id(number).bytes), keys.encode_user(theirs, value)
+    def shoppers(self) -> Iterator[tuple[bytes, bytes]]:
+        """The shoppers' keys."""
+        draw = np.random.default_rng([self.seed, self.users])
+        for start in range(0, self.users, USERS_AT_ONCE):
+            yield from self._shoppers(draw, range(start, min(start + USERS_AT_ONCE, self.users)))
 
-    def _ranked(self, draw: random.Random, falling: list[float], own: list[int]) -> Ranked:
-        items = self._some(draw, self.length)
-        return Ranked(items, falling[: len(items)], [1] * len(items), draw.choices(own, k=len(items)))
+    def _shoppers(self, draw: np.random.Generator, numbers: range) -> Iterator[tuple[bytes, bytes]]:
+        """Lists of these shoppers; they bought what they are told to buy again, but for what they are to discover."""
+        users = len(numbers)
+        items = np.stack([self._some(draw, users, self.length) for _ in SLOTS], axis=1)  # (users, slots, length)
+        length = items.shape[2]
+        reasons = self._some(draw, users, REASONS)
+        because = np.take_along_axis(
+            reasons, draw.integers(0, max(reasons.shape[1], 1), (users, items[0].size)), axis=1
+        )
+        lists = Lists(
+            np.full((users, len(SLOTS)), length),
+            items.ravel(),
+            np.tile(_falling(length), users * len(SLOTS)),
+            np.ones(items.size, dtype=np.int64),
+            because.ravel(),
+        )
+        again, new = items[:, SLOTS.index("buy_again")], items[:, SLOTS.index("discover")]
+        only_again = ~(again[:, :, None] == new[:, None, :]).any(axis=2)
+        own = [row[mine] for row, mine in zip(again, only_again, strict=True)]
+        for number, value in zip(numbers, encode_users(lists, bought.encode(own, list(new))), strict=True):
+            yield keys.user_key(self.generation, user_id(number).bytes), value
 
     def _meta(self, scopes: list[str]) -> dict[str, object]:
         return {
@@ -138,6 +156,11 @@ class Synthetic:
                     pipeline.execute()
             pipeline.set(keys.ready_key(self.generation), self.tag)
             pipeline.execute()
+
+
+def _falling(length: int) -> Scores:
+    """Scores of a list."""
+    return np.asarray(1 / np.arange(2, length + 2), dtype=np.float32)
 
 
 def user_id(number: int) -> UUID:

@@ -40,7 +40,7 @@ from typing import Final, NamedTuple
 
 from contracts.tables import SLOTS, SOURCES
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 LIVE: Final = "live"
 HISTORY: Final = "{live}:history"
 KEPT: Final = "{live}:kept"
@@ -58,10 +58,11 @@ PINNED: Final = SESSION + 1  # another: merchandisers put it there
 SOURCE_NAMES: Final = (*SOURCES, "session", "pinned")
 SOURCE_CODES: Final = {name: code for code, name in enumerate(SOURCES)}
 MOST_LISTED: Final = 255  # products of one list, explanations of one shopper
-_USER_HEADER: Final = struct.Struct(f"<BB{len(SLOTS)}B{2 * len(SLOTS)}f")
+USER_HEADER: Final = struct.Struct(f"<BB{len(SLOTS)}B{2 * len(SLOTS)}f")
 _SCALE: Final = struct.Struct("<ff")
-_STEPS: Final = 255
-_ITSELF, _NO_REASON, _FIRST_REASON = 0, 1, 2  # NOTHING is _NO_REASON less _FIRST_REASON
+STEPS: Final = 255
+ITSELF: Final = 0  # as a reason is stored; 1 is NOTHING, from 2 on it is a product
+FIRST_REASON: Final = 2
 _SHORTS: Final = tuple(struct.Struct(f"<{count}H") for count in range(MOST_LISTED + 1))
 _INTEGERS: Final = tuple(struct.Struct(f"<{count}I") for count in range(MOST_LISTED + 1))
 _NEIGHBOURS_HEADER: Final = struct.Struct("<iB")
@@ -192,14 +193,14 @@ def uuid_text(value: bytes) -> str:
 
 
 def sealed(body: bytes) -> bytes:
-    """The body with its checksum."""
-    return body + _CHECKSUM.pack(zlib.crc32(body))
+    """The body with its checksum, which begins with FORMAT: else four zeros would be the seal of nothing."""
+    return body + _CHECKSUM.pack(zlib.crc32(body, FORMAT))
 
 
 def opened(value: bytes) -> bytes:
     """The body; Corrupt when it is not what was sealed."""
     body = value[: -_CHECKSUM.size]
-    if _CHECKSUM.pack(zlib.crc32(body)) != value[-_CHECKSUM.size :]:
+    if _CHECKSUM.pack(zlib.crc32(body, FORMAT)) != value[-_CHECKSUM.size :]:
         raise Corrupt(f"a value of {len(value)} bytes does not match its checksum")
     return body
 
@@ -213,19 +214,20 @@ def encode_user(lists: Mapping[str, Ranked], bought: bytes = b"") -> bytes:
         for each slot: indexes (width each), steps below the highest, explanations used                a byte each
     Order is kept as it is. A score is off by half a step at most: 1/510 of what its list's scores span. An index takes
     as many bytes as the shopper's highest needs: 2 in a shop of 65,000 products, 3 in one of 16 million. The same few
-    explanations recur in all lists (what was bought before explains itself), so each is stored once.
+    explanations recur in all lists (what was bought before explains itself), so each is stored once, in rising order.
+    pipelines.packing makes the same bytes of many shoppers at once.
     """
     filled = [lists.get(slot, EMPTY) for slot in SLOTS]
     told = [_explanations(ranked) for ranked in filled]
-    place = {what: at for at, what in enumerate(dict.fromkeys(chain(*told)))}
+    place = {what: at for at, what in enumerate(sorted(set(chain(*told))))}
     counts = [len(ranked.items) for ranked in filled]
     if max(counts) > MOST_LISTED or len(place) > MOST_LISTED:
         raise ValueError(f"at most {MOST_LISTED} products in a list and explanations, not {counts} and {len(place)}")
     reasons = [reason for _, reason in place]
-    highest = max(chain([_FIRST_REASON], reasons, *(ranked.items for ranked in filled)))
+    highest = max(chain([FIRST_REASON], reasons, *(ranked.items for ranked in filled)))
     width = max(2, (highest.bit_length() + 7) // 8)
     scales = [_scale(ranked.scores) for ranked in filled]
-    header = _USER_HEADER.pack(width, len(place), *counts, *chain(*scales))
+    header = USER_HEADER.pack(width, len(place), *counts, *chain(*scales))
     parts = [header, bytes(source for source, _ in place), _narrow(reasons, width)]
     for ranked, (top, step), what in zip(filled, scales, told, strict=True):
         parts += [_narrow(ranked.items, width), _steps(ranked.scores, top, step), bytes(map(place.__getitem__, what))]
@@ -235,13 +237,13 @@ def encode_user(lists: Mapping[str, Ranked], bought: bytes = b"") -> bytes:
 def decode_user(value: bytes, slot: str, k: int) -> Ranked:
     """The first k products of one slot; empty when the shopper has no such list."""
     body, wanted, slots = opened(value), SLOTS.index(slot), len(SLOTS)
-    header = _USER_HEADER.unpack_from(body)
+    header = USER_HEADER.unpack_from(body)
     width, explanations, count = header[0], header[1], header[2 + wanted]
     if not count:
         return EMPTY
     highest, step = header[2 + slots + 2 * wanted : 4 + slots + 2 * wanted]
     top = min(k, count)
-    reasons_at = _USER_HEADER.size + explanations
+    reasons_at = USER_HEADER.size + explanations
     at = _list_start(header, wanted)
     steps_at = at + width * count
     used = body[steps_at + count : steps_at + count + top]
@@ -249,9 +251,9 @@ def decode_user(value: bytes, slot: str, k: int) -> Ranked:
     return Ranked(
         items,
         [highest - down * step for down in body[steps_at : steps_at + top]],
-        used.translate(body[_USER_HEADER.size : reasons_at].ljust(256)),
+        used.translate(body[USER_HEADER.size : reasons_at].ljust(256)),
         [
-            reason - _FIRST_REASON if (reason := reasons[place]) else item
+            reason - FIRST_REASON if (reason := reasons[place]) else item
             for item, place in zip(items, used, strict=True)
         ],
     )
@@ -260,19 +262,19 @@ def decode_user(value: bytes, slot: str, k: int) -> Ranked:
 def decode_bought(value: bytes) -> bytes:
     """The filter of what the shopper ever bought, which models.bought reads."""
     body = opened(value)
-    return body[_list_start(_USER_HEADER.unpack_from(body), len(SLOTS)) :]
+    return body[_list_start(USER_HEADER.unpack_from(body), len(SLOTS)) :]
 
 
 def _list_start(header: Sequence[int], place: int) -> int:
     """Where the list of the slot at this place begins, or after the last one what follows them."""
     width, explanations, *counts = header
-    return _USER_HEADER.size + (1 + width) * explanations + (width + 2) * sum(counts[:place])
+    return USER_HEADER.size + (1 + width) * explanations + (width + 2) * sum(counts[:place])
 
 
 def _explanations(ranked: Ranked) -> list[tuple[int, int]]:
     """Source and reason of each product, the reason as it is stored."""
     return [
-        (source, _ITSELF if reason == item else reason + _FIRST_REASON)
+        (source, ITSELF if reason == item else reason + FIRST_REASON)
         for item, source, reason in zip(ranked.items, ranked.sources, ranked.because, strict=True)
     ]
 
@@ -282,7 +284,7 @@ def _scale(scores: Sequence[float]) -> tuple[float, float]:
     if not len(scores):
         return 0.0, 0.0
     highest = max(scores)
-    scale: tuple[float, float] = _SCALE.unpack(_SCALE.pack(highest, (highest - min(scores)) / _STEPS))
+    scale: tuple[float, float] = _SCALE.unpack(_SCALE.pack(highest, (highest - min(scores)) / STEPS))
     return scale
 
 
@@ -290,7 +292,7 @@ def _steps(scores: Sequence[float], highest: float, step: float) -> bytes:
     """How many steps each score lies below the highest."""
     if step == 0:
         return bytes(len(scores))
-    return bytes([min(_STEPS, int((highest - score) / step + 0.5)) for score in scores])
+    return bytes([min(STEPS, int((highest - score) / step + 0.5)) for score in scores])
 
 
 def _narrow(numbers: Sequence[int], width: int) -> bytes:

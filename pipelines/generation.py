@@ -6,14 +6,14 @@ Each encoder turns rows of a mart into (key, value) pairs: `write` sends them, `
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import redis
+from numpy.typing import NDArray
 from pyspark import StorageLevel, TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -21,13 +21,13 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from contracts import keys
-from contracts.keys import Ranked
+from contracts.tables import SLOTS
 from models import bought
 from models.session import HIDDEN, category_number
 from models.session import encode as encode_vectors
+from pipelines.packing import Lists, encode_users
 
 BOUGHT = "bought"  # beside the slots of USER_LISTS
-USERS_AT_ONCE = 256  # whose filters of what they bought are made together
 CHUNK_KEYS = 500
 CHUNK_BYTES = 1 << 20  # whichever comes first ends a pipeline: Redis answers others in between
 
@@ -242,7 +242,7 @@ def _products(draft: Draft) -> Array:
     return texts.cast(pa.binary()).cast(pa.string())
 
 
-def _indexes(draft: Draft, ids: Array) -> list[int]:
+def _places(draft: Draft, ids: Array) -> NDArray[np.int64]:
     """Dense indexes of product ids, NOTHING where the id is empty."""
     places: Array = pc.index_in(ids, value_set=_products(draft))
     if places.null_count:
@@ -253,7 +253,7 @@ def _indexes(draft: Draft, ids: Array) -> list[int]:
                 f"such as {unknown[0].as_py()}"
             )
         places = pc.fill_null(places, keys.NOTHING)
-    return list(places.to_pylist())
+    return np.asarray(places.to_numpy(), dtype=np.int64)
 
 
 def _canonical(text: str) -> str:
@@ -272,37 +272,60 @@ def uuid_of(text: str) -> bytes:
 
 def users(draft: Draft, batches: Batches) -> Pairs:
     """USER_LISTS with each shopper's rows next to each other, what they ever bought as slot BOUGHT → one key each."""
-    shoppers = groupby(_user_rows(draft, batches), itemgetter(0))
-    while some := [(user_id, _lists_of(user_id, rows)) for user_id, rows in islice(shoppers, USERS_AT_ONCE)]:
-        own = [lists.pop(BOUGHT, keys.EMPTY).items for _, lists in some]
-        new = [lists.get("discover", keys.EMPTY).items for _, lists in some]
-        filters = bought.encode(
-            [np.array(items, np.int64) for items in own], [np.array(items, np.int64) for items in new]
+    for rows in _whole_shoppers(batches):
+        codes = _slot_codes(rows["slot"])
+        ids = rows["user_id"].to_numpy()
+        firsts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+        owners = np.repeat(np.arange(len(firsts)), np.diff(firsts, append=len(ids)))
+        order = np.lexsort((codes, owners))
+        places = (owners * (len(SLOTS) + 1) + codes)[order]  # of each row among all that there could be
+        twice = np.flatnonzero(places[1:] == places[:-1])
+        if len(twice):
+            row = int(order[twice[0]])
+            raise PublishError(f"user_lists has two lists {rows['slot'][row]} of {ids[row]}")
+        rows, lengths = rows.take(order), np.zeros((len(firsts), len(SLOTS) + 1), dtype=np.int64)
+        lengths.flat[places] = pc.list_value_length(rows["product_ids"]).to_numpy()
+        told = rows.filter(pa.array(codes[order] < len(SLOTS)))
+        lists = Lists(
+            lengths[:, : len(SLOTS)],
+            _places(draft, _flat(told["product_ids"])),
+            _flat(told["scores"]).to_numpy().astype(np.float32),
+            np.array(_source_codes(_flat(told["sources"])), dtype=np.int64),
+            _places(draft, _flat(told["because"])),
         )
-        for (user_id, lists), value in zip(some, filters, strict=True):
-            yield keys.user_key(draft.generation, uuid_of(user_id)), keys.encode_user(lists, value)
+        own = _places(draft, _flat(rows.filter(pa.array(codes[order] == len(SLOTS)))["product_ids"]))
+        filters = bought.encode(np.split(own, np.cumsum(lengths[:-1, -1])), lists.of_slot("discover"))
+        for user_id, value in zip(ids[firsts], encode_users(lists, filters), strict=True):
+            yield keys.user_key(draft.generation, uuid_of(user_id)), value
 
 
-def _lists_of(user_id: str, rows: Iterable[tuple[str, str, Ranked]]) -> dict[str, Ranked]:
-    lists: dict[str, Ranked] = {}
-    for _, slot, ranked in rows:
-        if slot in lists:
-            raise PublishError(f"user_lists has two lists {slot} of {user_id}")
-        lists[slot] = ranked
-    return lists
-
-
-def _user_rows(draft: Draft, batches: Batches) -> Iterator[tuple[str, str, Ranked]]:
+def _whole_shoppers(batches: Batches) -> Iterator[pa.Table]:
+    """The rows, cut only where one shopper's end and the next one's begin."""
+    held: pa.Table | None = None
     for batch in batches:
-        names = zip(_values(batch.column("user_id")), _values(batch.column("slot")), strict=True)
-        columns = (
-            _lists(batch.column("product_ids"), lambda ids: _indexes(draft, ids)),
-            _lists(batch.column("scores"), _values),
-            _lists(batch.column("sources"), _source_codes),
-            _lists(batch.column("because"), lambda ids: _indexes(draft, ids)),
-        )
-        for (user_id, slot), *ranked in zip(names, *columns, strict=True):
-            yield user_id, slot, Ranked(*ranked)
+        rows = pa.Table.from_batches([batch])
+        held = rows if held is None else pa.concat_tables([held, rows])
+        ids = held["user_id"]
+        whole = pc.index(ids, ids[-1]).as_py() if len(ids) else 0
+        if whole:
+            yield held.slice(0, whole).combine_chunks()
+            held = held.slice(whole)
+    if held is not None and len(held):
+        yield held.combine_chunks()
+
+
+def _slot_codes(names: Array) -> NDArray[np.int64]:
+    """Place of each slot in SLOTS; BOUGHT comes behind them."""
+    codes: Array = pc.index_in(names, value_set=pa.array([*SLOTS, BOUGHT]))
+    if codes.null_count:
+        raise PublishError(f"unknown slot {names.filter(pc.is_null(codes))[0]}")
+    return np.asarray(codes.to_numpy(), dtype=np.int64)
+
+
+def _flat(lists: Array) -> Array:
+    """All that the rows' lists hold, in one row."""
+    flat: Array = pc.list_flatten(lists)
+    return flat.combine_chunks()
 
 
 def neighbours(draft: Draft, batches: Batches) -> Pairs:
@@ -311,7 +334,7 @@ def neighbours(draft: Draft, batches: Batches) -> Pairs:
     for batch in batches:
         names = zip(_values(batch.column("product_id")), _values(batch.column("category")), strict=True)
         columns = (
-            _lists(batch.column("product_ids"), lambda ids: _indexes(draft, ids)),
+            _lists(batch.column("product_ids"), lambda ids: _places(draft, ids).tolist()),
             _lists(batch.column("scores"), _values),
             _lists(batch.column("sources"), _source_codes),
         )
@@ -344,7 +367,7 @@ def popular(draft: Draft, batches: Batches) -> Pairs:
     for batch in batches:
         columns = (
             _values(batch.column("scope")),
-            _lists(batch.column("product_ids"), lambda ids: _indexes(draft, ids)),
+            _lists(batch.column("product_ids"), lambda ids: _places(draft, ids).tolist()),
             _lists(batch.column("scores"), _values),
         )
         for scope, items, scores in zip(*columns, strict=True):

@@ -2,6 +2,7 @@
 
 import struct
 import uuid
+import zlib
 
 import pytest
 from hypothesis import given
@@ -147,15 +148,15 @@ def test_bytes_are_fixed():
     """Redis holds generations of older code: a change here is a new FORMAT."""
     listed = Ranked([7, 8, 70_000], [1.0, 0.75, 0.0], [0, 3, 1], [7, keys.NOTHING, 9])
     header = struct.pack("<BB3B6f", 3, 3, 0, 3, 0, 0, 0, 1.0, 1 / 255, 0, 0)
-    explanations = bytes([0, 3, 1]) + bytes([0, 0, 0, 1, 0, 0, 11, 0, 0])  # itself, nothing, product 9
+    explanations = bytes([0, 1, 3]) + bytes([0, 0, 0, 11, 0, 0, 1, 0, 0])  # itself, product 9, nothing
     indexes = bytes([7, 0, 0, 8, 0, 0, 0x70, 0x11, 0x01])
-    steps, used = bytes([0, 64, 255]), bytes([0, 1, 2])
+    steps, used = bytes([0, 64, 255]), bytes([0, 2, 1])
     lists = header + explanations + indexes + steps + used
     assert keys.encode_user({"buy_again": listed}, b"own") == keys.sealed(lists + b"own")
-    assert keys.sealed(b"123456789") == b"123456789" + struct.pack("<I", 0xCBF43926)  # the check value of CRC-32
+    assert keys.sealed(b"123456789") == b"123456789" + struct.pack("<I", zlib.crc32(b"123456789", keys.FORMAT))
     assert keys.encode_neighbours(4, [7], [0.5], [2]) == keys.sealed(struct.pack("<iBifB", 4, 1, 7, 0.5, 2))
     assert keys.encode_popular([7], [0.5]) == keys.sealed(struct.pack("<if", 7, 0.5))
-    assert keys.FORMAT == 4
+    assert keys.FORMAT == 5
 
 
 def test_a_list_too_long_is_refused():

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,13 @@ import pyarrow as pa
 from pydantic import SecretStr
 from pyspark.sql import DataFrame, SparkSession
 
-from benchmarks import recommend_peers
-from benchmarks.journey import basket_lines, catalog, interactions
+from benchmarks import journey, recommend_peers, sparse
 from contracts.conf import load
 from contracts.tables import CATALOG, CLICKS, INTERACTIONS, PRICES
 from models import tuning
 from models.als import Engine
 from models.beyond_accuracy import DETAILS, SEGMENTS, Assortment, Details
-from models.blend import MODELS, Candidates, candidates, rank
+from models.blend import Candidates, candidates, rank
 from models.evaluate import METRICS, K, Reach, Tally, Truth, total
 from models.params import ModelParams
 from models.recommender import Recommender
@@ -42,6 +42,7 @@ from pipelines.spark import session
 
 FIRST, WINDOW_DAYS = date(2017, 1, 1), 28
 SLOT_OF = {"next": "for_you", "discover": "discover"}
+DATA = {"journey": journey, "sparse": sparse}
 PARTS = ("peers", "standard_errors", "minus_peers", "shoppers", "lists", "segments", "candidates")
 
 
@@ -63,9 +64,13 @@ def main(arguments: list[str]) -> dict[str, Any]:
     """Runs the protocol and prints one JSON line last."""
     options = argparse.ArgumentParser(prog="recommend", description=__doc__)
     options.add_argument("--month", type=int, choices=(11, 12), default=12, help="11: the month that settings rest on")
+    options.add_argument(
+        "--data", choices=DATA, default="journey", help="sparse: a synthetic shop, see benchmarks/sparse.py"
+    )
     options.add_argument("--engine", choices=("implicit", "spark"), help="else that of conf/models.toml")
     options.add_argument("--tune", action="store_true", help="print every trial of conf/models.toml [tuning] as well")
     chosen = options.parse_args(arguments)
+    data = DATA[chosen.data]
     with TemporaryDirectory() as scratch:
         spark = session(
             Settings(
@@ -79,7 +84,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
         )
         try:
             as_of = date(2017, chosen.month, 1)
-            work = partial(run, spark, as_of, engine=chosen.engine, tune=chosen.tune, scratch=scratch)
+            work = partial(run, spark, as_of, data, engine=chosen.engine, tune=chosen.tune, scratch=scratch)
             state = measured("recommend", work, None)
         finally:
             spark.stop()
@@ -88,11 +93,12 @@ def main(arguments: list[str]) -> dict[str, Any]:
     for slot, tally in judged.trials.items():
         for name in sorted(tally.names, key=tally.mean, reverse=True):
             _say(f"{slot}: {name}: {tally.mean(name):.4f} hr10 {tally.mean(name, 'hr10'):.4f}")
-    baskets = recommend_peers.Past.of(basket_lines(as_of), judged.known)
+    baskets = recommend_peers.Past.of(data.basket_lines(as_of), judged.known)
     peers = recommend_peers.lists(baskets, judged.shoppers.ids, _say)
     report = report_of(judged, peers) | {
         "fit_s": round(judged.fit_s, 1),
         "score_s": round(judged.score_s, 1),
+        "data": chosen.data,
         "window": f"{as_of} + {WINDOW_DAYS} days",
         "peak_rss_mb": state.peak_rss_mb,  # of the product; peers come after
     }
@@ -100,11 +106,13 @@ def main(arguments: list[str]) -> dict[str, Any]:
     return report
 
 
-def run(spark: SparkSession, as_of: date, *, engine: Engine | None, tune: bool, scratch: str) -> dict[str, object]:
+def run(
+    spark: SparkSession, as_of: date, data: ModuleType, *, engine: Engine | None, tune: bool, scratch: str
+) -> dict[str, object]:
     settings, features = load("models", ModelParams), load("features", FeatureParams)
     if engine is not None:
         settings = replace(settings, als=replace(settings.als, engine=engine))
-    bought, offered = (frame.persist() for frame in kept(spark))
+    bought, offered = (frame.persist() for frame in kept(spark, data))
     prices, clicks = (spark.createDataFrame([], spark_schema(table)) for table in (PRICES, CLICKS))
     past = Past(
         interactions=bought,
@@ -130,11 +138,11 @@ def run(spark: SparkSession, as_of: date, *, engine: Engine | None, tune: bool, 
     return {"judged": Judged(recommender.catalogue, people, truth, lists, reach, trials, fit_s, score_s)}
 
 
-def kept(spark: SparkSession) -> tuple[DataFrame, DataFrame]:
-    """Purchases and products of the real data after the protocol's filters, as INTERACTIONS and CATALOG."""
+def kept(spark: SparkSession, data: ModuleType) -> tuple[DataFrame, DataFrame]:
+    """Purchases and products after the protocol's filters, as INTERACTIONS and CATALOG."""
     return (
-        spark.createDataFrame(interactions(), spark_schema(INTERACTIONS)),
-        spark.createDataFrame(catalog(), spark_schema(CATALOG)),
+        spark.createDataFrame(data.interactions(), spark_schema(INTERACTIONS)),
+        spark.createDataFrame(data.catalog(), spark_schema(CATALOG)),
     )
 
 
@@ -170,7 +178,7 @@ def proposals(found: Candidates, most: int) -> dict[str, Numbers]:
     """Candidates by where they come from: the shopper's own, all, and the best new ones of each model. (users, any)"""
     new = (found.items >= 0) & ~found.own
     made = {"all": found.items, "own": np.where(found.own, found.items, -1)}
-    for model, scores in zip(MODELS, found.scores, strict=False):  # without trees only the blended ones speak
+    for model, scores in zip(found.models, found.scores, strict=True):
         said = np.where(new & (scores > 0), scores, -np.inf)
         best = np.argsort(-said, axis=1, kind="stable")[:, :most]
         known = np.isfinite(np.take_along_axis(said, best, axis=1))

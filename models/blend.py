@@ -10,17 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models import content, frequency, neighbours, popularity, ranking_features
+from models import ranking_features
 from models.pairs import Pairs
 from models.recommender import Recommender, Weights
 from models.shoppers import Catalogue, Numbers, Scores, Shoppers
+from models.voices import OWN, said
 
 BLENDED = ("repeat", "collaborative", "content", "popular", "nearby")
-MODELS = (*BLENDED, "ease", "habit", "kin", "kin_new", "category", "newly")
 SOURCES = np.array(["repeat", "collaborative", "content", "popular", "popular"])  # contracts.tables.SOURCES, of BLENDED
-
-OWN = ("repeat", "habit")  # have nothing to say of what was never bought
-NOISE = 1e-6  # 1 would be a product surely wanted; a shop too small to learn from gives rounding errors
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,8 @@ class Candidates:
 
     items: Numbers  # (users, candidates)
     own: NDArray[np.bool_]  # (users, candidates) bought before
-    scores: Scores  # (models, users, candidates) what each of the first of MODELS says, not negative
+    models: tuple[str, ...]  # BLENDED first
+    scores: Scores  # (models, users, candidates) what each of them says, not negative
     coldness: Scores  # (users,) 1 for a shopper without orders, towards 0 with many
 
     def allowed(self, slot: str) -> NDArray[np.bool_]:
@@ -40,7 +38,7 @@ class Candidates:
     def pairs(self, known: Catalogue, shoppers: Shoppers) -> Pairs:
         """All candidates of all shoppers, one after the other."""
         row, column = np.nonzero(self.items >= 0)
-        voices = {MODELS[number]: said[row, column] for number, said in enumerate(self.scores)}
+        voices = {model: scores[row, column] for model, scores in zip(self.models, self.scores, strict=True)}
         return Pairs(known, shoppers, row, self.items[row, column], voices)
 
 
@@ -53,52 +51,28 @@ class Ranked:
     sources: NDArray[np.int64]  # (users, k) index into SOURCES of the model that contributed most
 
 
-def candidates(recommender: Recommender, shoppers: Shoppers, models: Sequence[str] | None = None) -> Candidates:
-    """Every product the shopper bought, and the best that they did not buy by each model.
+def candidates(recommender: Recommender, shoppers: Shoppers, voices: Sequence[str] | None = None) -> Candidates:
+    """Every product the shopper bought, and the best that they did not buy by each model, of those that sell.
 
-    The models are those that the recommender ranks by, unless they are named.
+    The models are the blend's and the `voices` that the recommender's rankers listen to, unless they are named.
     """
     params = recommender.blend
-    models = models or (MODELS if recommender.rankers.trees else BLENDED)
+    models = (*BLENDED, *(recommender.rankers.voices if voices is None else voices))
     own = np.asarray(shoppers.orders.toarray() > 0)
-    said = voices(recommender, shoppers, models)
-    new = [_proposed(said[model], own, params.candidates) for model in models if model not in OWN]
+    heard = said(recommender, shoppers, models)
+    lively = np.flatnonzero(recommender.catalogue.lively)
+    known = own[:, lively]
+    new = [_proposed(heard[model][:, lively], known, lively, params.candidates) for model in models if model not in OWN]
     items = _union([_padded(shoppers), *new])
     place = np.maximum(items, 0)
     total = np.asarray(shoppers.orders.sum(axis=1)).ravel()
     return Candidates(
         items,
         np.take_along_axis(own, place, axis=1) & (items >= 0),
-        np.stack([np.take_along_axis(said[model], place, axis=1) for model in models]).astype(np.float32),
+        models,
+        np.stack([np.take_along_axis(heard[model], place, axis=1) for model in models]).astype(np.float32),
         np.asarray(params.cold_orders / (params.cold_orders + total), dtype=np.float32),
     )
-
-
-def voices(recommender: Recommender, shoppers: Shoppers, models: Sequence[str]) -> dict[str, Scores]:
-    """What each of the models says of every product, not negative. (users, items) each"""
-    catalogue, whole = recommender.catalogue, (len(shoppers), len(recommender.catalogue))
-    repeat = frequency.scores(shoppers, memory=recommender.blend.memory)
-    collaborative = recommender.factors.place(shoppers.orders) @ recommender.factors.vectors.T
-    said = {
-        "repeat": repeat.toarray(),
-        "collaborative": np.where(collaborative > NOISE, collaborative, 0),
-        "content": content.scores(recommender.content, shoppers),
-        "popular": np.broadcast_to(popularity.recent(catalogue), whole),
-        "nearby": popularity.nearby(catalogue, shoppers, prior_orders=recommender.blend.prior_orders),
-    }
-    learned = recommender.sources
-    if learned is not None and set(models) - said.keys():
-        bought = np.log1p((repeat @ catalogue.members).toarray())  # (users, categories)
-        won = (bought * np.sqrt(catalogue.newly_sums))[:, catalogue.category_codes] * catalogue.newly_share
-        said |= {
-            "ease": np.maximum(learned.ease.scores(shoppers.orders), 0),
-            "habit": np.maximum(learned.habit.scores(shoppers.orders), 0),
-            "kin": learned.kin.scores(shoppers.ids, shoppers.orders, neighbours.shares(repeat)),
-            "kin_new": learned.kin_new.scores(shoppers.ids, shoppers.orders, frequency.first_purchases(shoppers)),
-            "category": won,
-            "newly": np.broadcast_to(catalogue.newly, whole),
-        }
-    return said
 
 
 def rank(
@@ -162,11 +136,14 @@ def top(scores: Scores, k: int) -> Numbers:
     return picked
 
 
-def _proposed(scores: Scores, own: NDArray[np.bool_], count: int) -> Numbers:
-    """The best products that the shopper did not buy and that the model knows something of."""
+def _proposed(scores: Scores, own: NDArray[np.bool_], numbers: Numbers, count: int) -> Numbers:
+    """The best products that the shopper did not buy and that the model knows something of.
+
+    Column c of `scores` and `own` (users, columns) is product numbers[c].
+    """
     fresh = np.where(own, 0, scores)
     best = top(fresh, count)
-    return np.where(np.take_along_axis(fresh, best, axis=1) > 0, best, -1)
+    return np.where(np.take_along_axis(fresh, best, axis=1) > 0, numbers[best], -1)
 
 
 def _padded(shoppers: Shoppers) -> Numbers:

@@ -1,7 +1,8 @@
 """Learning to rank: gradient boosted trees put the candidates of a slot in order.
 
-LambdaRank (Burges, "From RankNet to LambdaRank to LambdaMART", 2010) by LightGBM, learned from earlier windows of the
-shop's own history: candidates and features as they were before the window, labels what was bought in it.
+LightGBM learns from earlier windows of the shop's own history: candidates and features as they were before the window,
+labels what was bought in it. LambdaRank (Burges, "From RankNet to LambdaRank to LambdaMART", 2010) looks at pairs of a
+shopper's products, the binary objective at each product alone; they err differently, and their mean is the best.
 """
 
 import json
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from models.shoppers import Numbers, Scores
 
 Labels = NDArray[np.bool_]
+
+INDEX = "rankers.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,8 @@ class RankerParams:
     """Most shoppers of a window that are learned from."""
     least_groups: int
     """With fewer shoppers who bought anything in the windows, the blend ranks."""
-    seeds: int
-    """Rankers of each slot, whose scores are averaged."""
+    objectives: tuple[str, ...]
+    """LightGBM's name of each ranker's objective; the scores of a slot's rankers are averaged."""
     learning_rate: float
     least_leaf: int
     row_share: float
@@ -47,7 +50,10 @@ class RankerParams:
     truncation: int
     """Places at the top of a list that count."""
     bins: int
+    voices: tuple[str, ...]
+    """Sources of candidates (models.voices) beside those that the blend adds up."""
     features: tuple[str, ...]
+    """Names in models.ranking_features, and each source's voice: as such, and with _share per shopper."""
     slots: dict[str, SlotRanker]
 
 
@@ -69,38 +75,62 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Rankers:
-    """The trees of each slot and the features that they want, in order."""
+class Trees:
+    """One ranker of a slot."""
 
+    booster: lgb.Booster
+    spread: float
+    """Standard deviation of its scores where it learned: the measure in which it is averaged with others."""
+
+
+@dataclass(frozen=True)
+class Rankers:
+    """The rankers of each slot, the sources that they listen to, and the features that they want, in order."""
+
+    voices: tuple[str, ...]
     features: tuple[str, ...]
-    trees: dict[str, list[lgb.Booster]]
+    trees: dict[str, list[Trees]]
 
     @classmethod
     def none(cls) -> "Rankers":
         """Every slot is ranked by the blend."""
-        return cls((), {})
+        return cls((), (), {})
 
     def scores(self, slot: str, table: Scores) -> Scores:
         """Mean of the slot's rankers, unitless, higher is better. `table` (pairs, features)"""
-        several = [booster.predict(table, raw_score=True, num_threads=1) for booster in self.trees[slot]]
+        several = [
+            np.asarray(trees.booster.predict(table, raw_score=True, num_threads=1)) / trees.spread
+            for trees in self.trees[slot]
+        ]
         return np.asarray(np.mean(several, axis=0), dtype=np.float32)
 
     def save(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        (folder / "features.json").write_text(json.dumps(self.features, indent=1))
-        for slot, boosters in self.trees.items():
-            for number, booster in enumerate(boosters):
-                booster.save_model(folder / f"{slot}.{number}.txt")
+        spreads = {slot: [trees.spread for trees in several] for slot, several in self.trees.items()}
+        (folder / INDEX).write_text(
+            json.dumps({"voices": self.voices, "features": self.features, "spreads": spreads}, indent=1)
+        )
+        for slot, several in self.trees.items():
+            for number, trees in enumerate(several):
+                trees.booster.save_model(folder / f"{slot}.{number}.txt")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        trees: dict[str, list[lgb.Booster]] = {}
-        for file in sorted(folder.glob("*.txt")):
-            trees.setdefault(file.name.partition(".")[0], []).append(lgb.Booster(model_file=file))
-        return cls(tuple(json.loads((folder / "features.json").read_text())), trees)
+        index = json.loads((folder / INDEX).read_text())
+        return cls(
+            tuple(index["voices"]),
+            tuple(index["features"]),
+            {
+                slot: [
+                    Trees(lgb.Booster(model_file=folder / f"{slot}.{number}.txt"), spread)
+                    for number, spread in enumerate(spreads)
+                ]
+                for slot, spreads in index["spreads"].items()
+            },
+        )
 
 
-def fit(frame: Frame, slot: str, params: RankerParams, *, seed: int) -> list[lgb.Booster]:
+def fit(frame: Frame, slot: str, params: RankerParams, *, seed: int) -> list[Trees]:
     """The slot's rankers."""
     chosen = params.slots[slot]
     data = lgb.Dataset(
@@ -111,7 +141,6 @@ def fit(frame: Frame, slot: str, params: RankerParams, *, seed: int) -> list[lgb
         params={"max_bin": params.bins, "verbose": -1},
     )
     settings = {
-        "objective": "lambdarank",
         "lambdarank_truncation_level": params.truncation,
         "num_leaves": chosen.leaves,
         "learning_rate": params.learning_rate,
@@ -124,7 +153,12 @@ def fit(frame: Frame, slot: str, params: RankerParams, *, seed: int) -> list[lgb
         "force_row_wise": True,
         "verbose": -1,
     }
-    return [lgb.train(settings | {"seed": seed + turn}, data, chosen.trees) for turn in range(params.seeds)]
+    learned = []
+    for turn, objective in enumerate(params.objectives):
+        booster = lgb.train(settings | {"objective": objective, "seed": seed + turn}, data, chosen.trees)
+        spread = float(np.std(booster.predict(frame.table, raw_score=True)))
+        learned.append(Trees(booster, spread or 1.0))
+    return learned
 
 
 def sampled(labels: Labels, negatives: int, draw: np.random.Generator) -> Numbers:

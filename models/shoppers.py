@@ -46,6 +46,11 @@ class Catalogue:
         return _positions(self.channels, np.argsort(self.channels), channels)
 
     @cached_property
+    def lively(self) -> NDArray[np.bool_]:
+        """Sold in the last 84 days, or never yet: the others are hardly ever taken up by who did not know them."""
+        return np.asarray((self.orders_84d > 0) | (self.orders_all == 0))
+
+    @cached_property
     def newly(self) -> Scores:
         """First purchases a day these weeks, the last one counted twice. (items,)"""
         return np.asarray((self.new_7d / 7 + self.new_28d / 28) / 2, dtype=np.float32)

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from models import ranker, ranking_features
-from models.blend import MODELS, candidates
+from models.blend import candidates
 from models.evaluate import Truth
 from models.params import ModelParams
 from models.ranker import Frame, Labels, RankerParams, Rankers, sampled
@@ -44,7 +44,7 @@ def fit(
     for slot, frames in by_slot.items():
         if sum(len(frame.groups) for frame in frames) >= params.ranker.least_groups:
             trees[slot] = ranker.fit(Frame.joined(frames), slot, params.ranker, seed=params.seed)
-    return Rankers(params.ranker.features, trees) if trees else Rankers.none()
+    return Rankers(params.ranker.voices, params.ranker.features, trees) if trees else Rankers.none()
 
 
 def _window(rows: DataFrame, recommender: Recommender, params: ModelParams) -> dict[str, Frame]:
@@ -82,7 +82,7 @@ def examples(
     model: Recommender, shoppers: Shoppers, truth: Truth, params: RankerParams, *, seed: int
 ) -> Iterator[tuple[str, str, Scores, Labels]]:
     """Slot, shopper, features and labels to learn from; a shopper who bought none of the candidates teaches nothing."""
-    found = candidates(model, shoppers, MODELS)
+    found = candidates(model, shoppers, params.voices)
     row, column = np.nonzero(found.items >= 0)
     bought = np.asarray(truth.bought[row, found.items[row, column]]).ravel() > 0
     table = ranking_features.table(found.pairs(model.catalogue, shoppers), params.features)

@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 
 from benchmarks import recommend
 from benchmarks.recommend import Judged, proposals
-from models.blend import MODELS, Candidates
+from models.blend import BLENDED, Candidates
 from models.evaluate import Reach, Truth
 from tests.models.shop import catalogue, shoppers
 
@@ -14,10 +14,10 @@ from tests.models.shop import catalogue, shoppers
 def found(scores):
     """Products 0 to 3 as candidates of one shopper, who bought the first; one more place is empty."""
     items, own = np.array([[0, 1, 2, 3, -1]]), np.array([[True, False, False, False, False]])
-    said = np.zeros((len(MODELS), 1, 5), dtype=np.float32)
+    said = np.zeros((len(BLENDED), 1, 5), dtype=np.float32)
     for model, values in scores.items():
-        said[MODELS.index(model), 0, : len(values)] = values
-    return Candidates(items, own, said, np.zeros(1, dtype=np.float32))
+        said[BLENDED.index(model), 0, : len(values)] = values
+    return Candidates(items, own, BLENDED, said, np.zeros(1, dtype=np.float32))
 
 
 def test_a_source_proposes_its_best_new_products_and_nothing_that_it_does_not_know():

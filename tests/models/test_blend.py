@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,13 @@ def test_no_list_holds_a_product_twice_or_one_bought_where_only_new_ones_may_be(
             bought = set(people.orders[number].indices.tolist())
             assert not (slot == "discover" and bought & set(row))
             assert not (slot == "buy_again" and set(row) - bought)
+
+
+def test_what_sells_no_longer_is_proposed_to_its_buyers_only():
+    known = replace(catalogue([9, 8, 7, 0]), orders_84d=np.array([9, 0, 7, 0], dtype=np.float32))  # p3 was never sold
+    model = recommender(known, vectors=np.ones((4, 2)))
+    found = candidates(model, shoppers([[0, 1, 0, 0], [1, 0, 0, 0]]))
+    assert [[number for number in row if number >= 0] for row in found.items.tolist()] == [[0, 1, 2, 3], [0, 2, 3]]
 
 
 def test_a_shopper_of_whom_nothing_is_known_gets_what_is_popular():

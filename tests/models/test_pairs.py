@@ -73,13 +73,17 @@ def test_features_of_a_small_shop(name, expected):
     np.testing.assert_allclose(of(name), expected, rtol=1e-6)
 
 
-def test_every_feature_of_the_settings_can_be_told_and_is_one_number_a_pair():
+def test_every_feature_and_source_of_the_settings_is_known_and_a_feature_is_one_number_a_pair():
     from contracts.conf import load
-    from models.blend import MODELS
+    from models.blend import BLENDED
     from models.params import ModelParams
+    from models.voices import VOICES
 
-    names = load("models", ModelParams).ranker.features
-    assert ranking_features.unknown(names, MODELS) == []
-    voices = {model: np.ones(4, dtype=np.float32) for model in MODELS}
-    assert ranking_features.table(Pairs(KNOWN, PEOPLE, PAIRS.row, PAIRS.item, voices), names).shape == (4, len(names))
+    chosen = load("models", ModelParams).ranker
+    models = (*BLENDED, *chosen.voices)
+    assert set(models) <= VOICES.keys()
+    assert ranking_features.unknown(chosen.features, models) == []
+    voices = {model: np.ones(4, dtype=np.float32) for model in models}
+    table = ranking_features.table(Pairs(KNOWN, PEOPLE, PAIRS.row, PAIRS.item, voices), chosen.features)
+    assert table.shape == (4, len(chosen.features))
     assert ranking_features.unknown(["ease", "eas"], ["ease"]) == ["eas"]

@@ -5,7 +5,7 @@ import pytest
 
 from contracts.conf import load
 from models import ranker
-from models.blend import MODELS, candidates, rank
+from models.blend import candidates, rank
 from models.params import ModelParams
 from models.ranker import Frame, Rankers, SlotRanker, sampled
 from models.recommender import Recommender
@@ -17,7 +17,6 @@ PARAMS = replace(
     least_leaf=2,
     row_share=1.0,
     feature_share=1.0,
-    seeds=2,
     slots={slot: SlotRanker(trees=20, leaves=4, negatives=9) for slot in ("for_you", "discover")},
 )
 
@@ -29,14 +28,24 @@ def rare_wins():
 
 
 def test_trees_learn_what_puts_the_bought_product_first():
-    rankers = Rankers(PARAMS.features, {"discover": ranker.fit(rare_wins(), "discover", PARAMS, seed=1)})
+    rankers = Rankers(PARAMS.voices, PARAMS.features, {"discover": ranker.fit(rare_wins(), "discover", PARAMS, seed=1)})
     scores = rankers.scores("discover", rare_wins().table[:10])
     assert scores.argmax() == 9
-    assert len(rankers.trees["discover"]) == 2  # one a seed
+    assert len(rankers.trees["discover"]) == 2  # one for each objective
+
+
+def test_a_ranker_whose_scores_are_wide_does_not_outvote_the_other():
+    [one, _] = ranker.fit(rare_wins(), "discover", PARAMS, seed=1)
+    table = rare_wins().table[:10]
+    alone = Rankers(PARAMS.voices, PARAMS.features, {"discover": [one]}).scores("discover", table)
+    assert alone.std() == pytest.approx(1, rel=0.01)  # learned on the same ten products, again and again
+    wide = replace(one, spread=one.spread / 2)
+    together = Rankers(PARAMS.voices, PARAMS.features, {"discover": [one, wide]}).scores("discover", table)
+    np.testing.assert_allclose(together, alone * (1 + 2) / 2, rtol=1e-5)
 
 
 def test_the_same_frame_grows_the_same_trees():
-    first, second = (ranker.fit(rare_wins(), "discover", PARAMS, seed=1)[0].model_to_string() for _ in range(2))
+    first, second = (ranker.fit(rare_wins(), "discover", PARAMS, seed=1)[0].booster.model_to_string() for _ in range(2))
     assert first == second
 
 
@@ -44,7 +53,7 @@ def test_a_slot_is_ranked_by_its_trees_and_one_without_by_the_blend():
     trees = {"discover": ranker.fit(rare_wins(), "discover", PARAMS, seed=1)}
     chosen = blend(for_you=weights(popular=1), discover=weights(popular=1))
     known = catalogue([9, 7, 5, 1])
-    model = recommender(known, params=chosen, rankers=Rankers(PARAMS.features, trees))
+    model = recommender(known, params=chosen, rankers=Rankers(PARAMS.voices, PARAMS.features, trees))
     people = shoppers([[0, 3, 0, 0]])
     made = rank(model, people, candidates(model, people), ("for_you", "discover"), 3)
     assert made["for_you"].items.tolist() == [[0, 1, 2]]  # as popular
@@ -54,14 +63,14 @@ def test_a_slot_is_ranked_by_its_trees_and_one_without_by_the_blend():
 
 def test_what_ranks_survives_the_way_through_files(tmp_path):
     trees = {"discover": ranker.fit(rare_wins(), "discover", PARAMS, seed=1)}
-    saved = recommender(catalogue([9, 7]), rankers=Rankers(PARAMS.features, trees))
+    saved = recommender(catalogue([9, 7]), rankers=Rankers(PARAMS.voices, PARAMS.features, trees))
     saved.save(tmp_path / "live")
     read = Recommender.load(tmp_path / "live")
     table = rare_wins().table[:10]
     assert read.rankers.features == PARAMS.features
     np.testing.assert_array_equal(read.rankers.scores("discover", table), saved.rankers.scores("discover", table))
     people = shoppers([[1, 0]])
-    again, before = (candidates(one, people, MODELS).scores for one in (read, saved))
+    again, before = (candidates(one, people, PARAMS.voices).scores for one in (read, saved))
     np.testing.assert_array_equal(again, before)
 
 

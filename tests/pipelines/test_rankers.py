@@ -51,7 +51,7 @@ def test_trees_grow_from_windows_before_the_judged_one_and_order_its_shoppers_li
 def test_what_happens_after_a_window_changes_no_tree(past):
     until = past.as_of - timedelta(days=28)
     before = replace(past, interactions=past.interactions.where(f"day < '{until}'"))
-    first, second = (one.rankers(until, {}).trees["for_you"][0].model_to_string() for one in (past, before))
+    first, second = (one.rankers(until, {}).trees["for_you"][0].booster.model_to_string() for one in (past, before))
     assert first == second
 
 

@@ -49,7 +49,6 @@ def run(settings: Settings | None = None, known: dict[str, Base] | None = None) 
     with publish.lease(client) as token:
         if publish.live_generation(client) != live:
             raise PublishError(f"{live} was replaced while it was added to: run refresh again")
-        publish.discard_partial(client)
         generation = addenda.write(client, made, known[base].meta)
         publish.make_live(client, token, generation)
     return {"generation": generation, "unchanged": False, **said}

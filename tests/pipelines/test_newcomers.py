@@ -17,6 +17,7 @@ from models.content import ContentParams
 from models.params import ModelParams
 from models.session import turning, unit_vectors
 from models.similar import Likeness
+from pipelines.generation import PublishError
 from pipelines.newcomers import Base, News, addendum
 from pipelines.schemas import arrow_schema
 from tests.models.shop import catalogue, recommender
@@ -163,6 +164,12 @@ def test_a_list_never_grows_past_what_a_byte_counts(client):
     client.set(keys.neighbours_key(GENERATION, UUID(IDS[0]).bytes), full)
     found = addendum(made(), news(version(TEA, TEXTS[0])), client)
     assert keys.decode_neighbours(found.near[UUID(IDS[0]).bytes], 255)[1].items == (4,) * 255
+
+
+def test_a_base_that_is_no_longer_whole_is_not_added_to(client):
+    client.delete(keys.neighbours_key(GENERATION, UUID(IDS[0]).bytes))
+    with pytest.raises(PublishError, match="gone from Redis"):
+        addendum(made(), news(version(TEA, TEXTS[0])), client)
 
 
 def test_neighbours_are_as_many_as_conf_says(client):

@@ -69,6 +69,11 @@ def test_without_news_nothing_changes(settings, client, shop, said):
     assert everything(client) == before
 
 
+def test_a_shop_at_rest_does_without_the_base(settings, client, shop, monkeypatch):
+    monkeypatch.setattr(Base, "read", lambda *_: pytest.fail("it is much to read"))
+    assert refresh.run(settings) == {"generation": GENERATION, "unchanged": True}
+
+
 def test_what_was_new_and_is_retired_leaves_again(settings, client, shop):
     shop[CATALOG].append(version(TEA, "white tea leaves"))
     refresh.run(settings)
@@ -104,11 +109,11 @@ def test_without_a_live_generation_it_says_what_to_do(settings, client, shop):
 def test_the_base_is_read_once_for_who_calls_again(settings, client, shop, monkeypatch):
     read = []
     monkeypatch.setattr(Base, "read", lambda *asked: read.append(asked[1]) or made())
-    known = {}
+    known = {"the base before": made()}
     for number in range(3):
         shop[PRICES].append(price(IDS[0], 300 + number))
         refresh.run(settings, known)
-    assert read == [GENERATION]
+    assert read == list(known) == [GENERATION]
 
 
 def test_the_follower_sees_an_event_and_another_base_but_no_addendum(client):

@@ -124,6 +124,12 @@ def test_a_changed_product_keeps_its_place_and_its_baskets_and_leaves_its_old_ne
     assert 0 not in beside
 
 
+def test_of_two_that_change_neither_keeps_what_its_old_list_held(client):
+    found = addendum(made(), news(version(IDS[0], TEXTS[0]), version(IDS[1], TEXTS[1])), client)
+    assert set(near(found, IDS[0])[1]) == {1, 2}  # 4 was there
+    assert set(near(found, IDS[1])[1]) == {0, 2}
+
+
 @pytest.mark.parametrize("change", [{"status": "retired"}, {"recommendable": False}])
 def test_what_must_not_be_shown_does_not_enter_and_is_nobodys_new_neighbour(client, change):
     found = addendum(made(), news(version(TEA, "white tea", **change)), client)

@@ -290,6 +290,32 @@ PRICE_WEEKS = Table(
     ),
 )
 
+TRENDING = Table(
+    name="trending",
+    layer="features",
+    grain="one row per scope in which anything is bought more than usual, with those products, best first",
+    key=("scope",),
+    columns=(
+        DAY,
+        Column("scope", "string", "all, channel:<channel> or category:<category path>"),
+        Column("product_ids", "strings", "products bought more than usual"),
+        Column("scores", "floats", "orders these days over what was usual, shrunk towards 1, falling"),
+    ),
+)
+
+BOUGHT_TOGETHER = Table(
+    name="bought_together",
+    layer="features",
+    grain="one row per product that is often bought in one order with others, with those, best first",
+    key=("product_id",),
+    columns=(
+        DAY,
+        PRODUCT,
+        Column("product_ids", "strings", "products of the same orders"),
+        Column("scores", "floats", "cosine of the shoppers who did so, shrunk by support, 0 to 1, falling"),
+    ),
+)
+
 # --- marts: what publish sends to Redis and analysts read ---------------------------------------------------------
 
 SLOTS = ("for_you", "buy_again", "discover")
@@ -371,6 +397,6 @@ PRICE_SIGNALS = Table(
 
 RAW = (ORDERS, ORDER_STATUS, CLICKS, CATALOG, PRICES, PROMOTIONS)  # the shop's
 BUS = (EXPOSURES,)
-FEATURES = (INTERACTIONS, PRODUCTS, USER_PRODUCT, CHANNEL_PRODUCT, PRICE_WEEKS)
+FEATURES = (INTERACTIONS, PRODUCTS, USER_PRODUCT, CHANNEL_PRODUCT, PRICE_WEEKS, TRENDING, BOUGHT_TOGETHER)
 MARTS = (USER_LISTS, NEIGHBOURS, POPULAR, ITEM_VECTORS, PRICE_SIGNALS)
 TABLES = RAW + BUS + FEATURES + MARTS

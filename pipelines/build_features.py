@@ -1,4 +1,7 @@
-"""Third step: everything that the models read, computed by Spark from the raw tables as known at the end of a day."""
+"""Third step: everything that models read, and the lists that need no model, as known at the end of a day.
+
+Computed by Spark from the raw tables.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +12,7 @@ from pyspark.sql import functions as F
 
 from contracts import conf
 from contracts.tables import (
+    BOUGHT_TOGETHER,
     CATALOG,
     CHANNEL_PRODUCT,
     INTERACTIONS,
@@ -18,13 +22,16 @@ from contracts.tables import (
     PRICES,
     PRODUCTS,
     PROMOTIONS,
+    TRENDING,
     USER_PRODUCT,
     Table,
 )
+from features.bought_together import BoughtTogetherParams, bought_together
 from features.channel_product import channel_product
 from features.interactions import interactions
 from features.price_weeks import price_weeks
 from features.products import products
+from features.trending import TrendingParams, trending
 from features.user_product import UserProductParams, user_product
 from pipelines.lake import Lake, MissingTable
 from pipelines.settings import Settings
@@ -45,6 +52,8 @@ class FeatureParams:
 
     user_product: UserProductParams
     price_weeks: PriceWeeksParams
+    bought_together: BoughtTogetherParams
+    trending: TrendingParams
 
 
 def run(day: date, settings: Settings | None = None) -> dict[str, object]:
@@ -58,6 +67,10 @@ def run(day: date, settings: Settings | None = None) -> dict[str, object]:
         return lake.frame(spark, table, days=(date.min, as_of))
 
     report: dict[str, object] = {"interactions": _interactions(spark, lake, day)}
+
+    def known() -> DataFrame:
+        return lake.frame(spark, PRODUCTS, days=(day, as_of))
+
     bought = past(INTERACTIONS)
     snapshots: dict[Table, Callable[[], DataFrame]] = {
         PRODUCTS: lambda: products(past(CATALOG), past(PRICES), bought, as_of=as_of),
@@ -67,9 +80,13 @@ def run(day: date, settings: Settings | None = None) -> dict[str, object]:
             past(ORDERS),
             past(PRICES),
             past(PROMOTIONS),
-            lake.frame(spark, PRODUCTS, days=(day, as_of)),
+            known(),
             as_of=as_of,
             min_sale_weeks=params.price_weeks.min_sale_weeks,
+        ),
+        TRENDING: lambda: trending(bought, known(), as_of=as_of, params=params.trending),
+        BOUGHT_TOGETHER: lambda: bought_together(
+            past(ORDERS), past(ORDER_STATUS), known(), as_of=as_of, params=params.bought_together
         ),
     }
     for table, computed in snapshots.items():

@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from contracts.tables import CHANNEL_PRODUCT, INTERACTIONS, ORDERS, PRODUCTS, USER_PRODUCT
+from contracts.tables import BOUGHT_TOGETHER, CHANNEL_PRODUCT, INTERACTIONS, ORDERS, PRODUCTS, TRENDING, USER_PRODUCT
 from pipelines import build_features
 from pipelines.build_features import outdated
 from tests.pipelines.small_night import fill, put, read
@@ -14,9 +14,16 @@ def test_every_day_becomes_interactions_and_the_last_one_snapshots(night):
     assert lake.days(INTERACTIONS) == lake.days(ORDERS)
     lines = lake.arrow(ORDERS).to_pylist()
     assert report["interactions"]["rows"] == sum(line["product_id"] != "fuel" for line in lines)
-    for table in (PRODUCTS, USER_PRODUCT, CHANNEL_PRODUCT):
+    for table in (PRODUCTS, USER_PRODUCT, CHANNEL_PRODUCT, TRENDING, BOUGHT_TOGETHER):
         assert lake.days(table) == {made.day}
         assert len(read(lake, table, made.day)) == report[table.name]["rows"]
+
+
+def test_what_is_bought_together_is_of_one_kind_and_no_fuel(night):
+    made, _ = night
+    beside = read(made.lake, BOUGHT_TOGETHER, made.day)
+    assert beside
+    assert all({other[:5] for other in row["product_ids"]} == {row["product_id"][:5]} for row in beside)
 
 
 def test_only_missing_and_changed_days_are_made_again_and_a_rerun_gives_the_same(spark, tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 from contracts import conf, keys
 from contracts.keys import PriceSignal
 from contracts.tables import SLOTS
-from models import bought, session
+from models import bought, companions, session
 from models.pricing import Guardrails
 from models.session import Numbers, Scores, SessionParams
 from pipelines.generation import Client
@@ -26,6 +26,7 @@ USERS_AT_ONCE = 2_048  # whose lists are made together
 NEIGHBOURS = 20
 REASONS = 8
 RESIDUES = 7
+TREND = 10  # places by which what is trending differs from what is popular
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,18 @@ class Synthetic:
         numbers = range(place, place + self.length)
         return [number % (self.products // RESIDUES) * RESIDUES + self.tag % RESIDUES for number in numbers]
 
+    def trending(self, place: int) -> list[int]:
+        """Dense indexes of the trending list of the scope at this place; every other scope has one."""
+        return self.popular(place + TREND)
+
+    def beside(self, number: int) -> list[int]:
+        """Dense indexes of what is bought together with the product: the next ones of its residue, for two in three."""
+        if not self.belongs(number) or self.family(number) % 3 == 0:
+            return []
+        return [
+            (number + RESIDUES * step) % (self.products // RESIDUES * RESIDUES) for step in range(1, NEIGHBOURS + 1)
+        ]
+
     def _some(self, draw: np.random.Generator, rows: int, many: int) -> Numbers:
         """So many products for each row, each once; fewer when there are not so many. (rows, many)"""
         there = self.products // RESIDUES
@@ -89,9 +102,17 @@ class Synthetic:
             categories = np.where([self.belongs(number) for number in numbers], known, session.HIDDEN)
             vectors = np.eye(self.rank, dtype=np.float32)[families]
             yield keys.vectors_key(name, start), session.encode(categories.astype(np.int32), vectors)
+            beside = [self.beside(number) for number in numbers]
+            entries = (
+                [item for items in beside for item in items],
+                [1 / (place + 2) for items in beside for place in range(len(items))],
+            )
+            yield keys.companions_key(name, start), companions.encode([len(items) for items in beside], *entries)
         falling = _falling(max(self.length, NEIGHBOURS)).tolist()
         for place, scope in enumerate(scopes):
-            yield keys.popular_key(name, scope), keys.encode_popular(self.popular(place), falling[: self.length])
+            yield keys.popular_key(name, scope), keys.encode_scope(self.popular(place), falling[: self.length])
+        for place, scope in enumerate(scopes[::2]):
+            yield keys.trending_key(name, scope), keys.encode_scope(self.trending(place), falling[: self.length])
         yield from self.shoppers()
         near = self._some(draw, self.products, NEIGHBOURS).tolist()
         regular = (self.tag * 100_000 + draw.integers(100, 1_100, self.products)).tolist()
@@ -143,6 +164,7 @@ class Synthetic:
             "session": asdict(conf.load("session", SessionParams)),
             "scopes": scopes,
             "categories": self.categories,
+            "trending_scopes": scopes[::2],
             "guardrails": asdict(conf.load("pricing", Guardrails)),
             "policy": "synthetic",
         }

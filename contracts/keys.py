@@ -8,9 +8,11 @@ found out: decoding raises Corrupt. `FORMAT` is part of a generation's digest: r
     gen:{g}:u:{uuid}     a shopper's lists, one per slot, and what they ever bought     encode_user, models.bought
     gen:{g}:n:{uuid}     a product's neighbours and its scope   encode_neighbours
     gen:{g}:s:{uuid}     a product's price signals              encode_signal
-    gen:{g}:p:{scope}    most bought products of a scope        encode_popular
+    gen:{g}:p:{scope}    most bought products of a scope        encode_scope
+    gen:{g}:t:{scope}    what a scope buys more than usual      encode_scope
     gen:{g}:i:{start}    UUIDs of the products from index start on, 36 characters each, as answers show them
     gen:{g}:v:{start}    of the products from index start on: category number and vector      models.session.encode
+    gen:{g}:b:{start}    of the same products: what is bought together with each              models.companions.encode
     gen:{g}:meta         JSON: counts, digests, scopes, guardrails, versions
     gen:{g}:ready        set last, once everything before it was verified
 
@@ -40,7 +42,7 @@ from typing import Final, NamedTuple
 
 from contracts.tables import SLOTS, SOURCES
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 LIVE: Final = "live"
 HISTORY: Final = "{live}:history"
 KEPT: Final = "{live}:kept"
@@ -53,10 +55,10 @@ ITEMS_PER_CHUNK: Final = 32_768  # 1 MiB: long enough to load quickly, short eno
 VECTORS_PER_CHUNK: Final = 4_096  # 1 MiB of rank 128
 NOTHING: Final = -1  # a dense index that stands for no product, or no scope
 
-SESSION: Final = len(SOURCES)  # the source that only serving gives: the visit decided
-PINNED: Final = SESSION + 1  # another: merchandisers put it there
-SOURCE_NAMES: Final = (*SOURCES, "session", "pinned")
-SOURCE_CODES: Final = {name: code for code, name in enumerate(SOURCES)}
+SOURCE_NAMES: Final = (*SOURCES, "session", "pinned", "bought_together", "trending")
+SOURCE_CODES: Final = {name: code for code, name in enumerate(SOURCE_NAMES)}
+SESSION: Final = SOURCE_CODES["session"]  # the visit decided
+PINNED: Final = SOURCE_CODES["pinned"]  # merchandisers put it there
 MOST_LISTED: Final = 255  # products of one list, explanations of one shopper
 USER_HEADER: Final = struct.Struct(f"<BB{len(SLOTS)}B{2 * len(SLOTS)}f")
 _SCALE: Final = struct.Struct("<ff")
@@ -137,12 +139,22 @@ def popular_key(generation: str, scope: str) -> bytes:
     return prefix(base(generation)) + b"p:" + scope.encode()
 
 
+def trending_key(generation: str, scope: str) -> bytes:
+    """Where a trending list is, likewise."""
+    return prefix(base(generation)) + b"t:" + scope.encode()
+
+
 def items_key(generation: str, start: int) -> bytes:
     return prefix(generation) + b"i:%d" % start
 
 
 def vectors_key(generation: str, start: int) -> bytes:
     return prefix(generation) + b"v:%d" % start
+
+
+def companions_key(generation: str, start: int) -> bytes:
+    """Where what is bought together is: an addendum has none of its own."""
+    return prefix(base(generation)) + b"b:%d" % start
 
 
 def near_key(generation: str) -> bytes:
@@ -332,15 +344,16 @@ def decode_neighbours(value: bytes, k: int) -> tuple[int, Ranked]:
     return scope, Ranked(items, scores, list(sources), [NOTHING] * top)
 
 
-def encode_popular(items: Sequence[int], scores: Sequence[float]) -> bytes:
+def encode_scope(items: Sequence[int], scores: Sequence[float]) -> bytes:
+    """A list of a whole scope: what is popular there, or trending."""
     return sealed(struct.pack(f"<{len(items)}i{len(items)}f", *items, *scores))
 
 
-def decode_popular(value: bytes) -> Ranked:
+def decode_scope(value: bytes, source: str) -> Ranked:
     body = opened(value)
     count = len(body) // 8
     numbers = struct.unpack(f"<{count}i{count}f", body)
-    return Ranked(numbers[:count], numbers[count:], bytes([SOURCE_CODES["popular"]]) * count, [NOTHING] * count)
+    return Ranked(numbers[:count], numbers[count:], bytes([SOURCE_CODES[source]]) * count, [NOTHING] * count)
 
 
 def encode_signal(signal: PriceSignal) -> bytes:

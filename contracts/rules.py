@@ -36,7 +36,7 @@ LIFTED_KEPT_MS: Final = 24 * 3_600_000  # for so long an event that comes late f
 _RECORD: Final = struct.Struct(">16sBQ?")
 _WHAT: Final = 17  # bytes of product and reason
 
-SHELVES: Final = (*SLOTS, "similar", "popular")
+SHELVES: Final = (*SLOTS, "similar", "popular", "bought_together", "trending", "cart")
 """Shelves that can be pinned to and boosted; what was viewed lately is the shopper's own."""
 LAST_POSITION: Final = 50
 OLDEST: Final = 120

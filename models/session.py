@@ -101,6 +101,7 @@ class Visit:
     items: Numbers  # (seen,)
     weights: Scores  # (seen,) interest, 0 for what was put back
     taken: NDArray[np.bool_]  # (seen,) in the cart, or put back from it
+    cart: Numbers  # in the cart, the latest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +137,20 @@ class Reranked:
 def visit(clicks: Iterable[tuple[int, str, float]], params: SessionParams) -> Visit:
     """The visit of these clicks, the oldest first: product, kind, age in seconds."""
     weights: dict[int, float] = {}
-    taken: set[int] = set()
+    held: dict[int, bool] = {}  # is in the cart, or was put back from it
     for item, kind, age_s in clicks:
         before = 0.0 if kind == "remove_from_cart" else weights.pop(item, 0.0)
         weights.pop(item, None)  # to stand last, as the latest
         weights[item] = before + params.weights[kind] * 0.5 ** (max(age_s, 0.0) / params.half_life_s)
         if kind in CART:
-            taken.add(item)
+            held.pop(item, None)
+            held[item] = kind == "add_to_cart"
     items = list(reversed(weights))
     return Visit(
         np.array(items, dtype=np.int64),
         np.array([weights[item] for item in items], dtype=np.float32),
-        np.array([item in taken for item in items], dtype=bool),
+        np.array([item in held for item in items], dtype=bool),
+        np.array([item for item in reversed(held) if held[item]], dtype=np.int64),
     )
 
 

@@ -6,7 +6,7 @@ Each encoder turns rows of a mart into (key, value) pairs: `write` sends them, `
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from contracts import keys
-from contracts.tables import SLOTS
-from models import bought
+from contracts.tables import SLOTS, SOURCES
+from models import bought, companions
 from models.session import HIDDEN, category_number
 from models.session import encode as encode_vectors
 from pipelines.packing import Lists, encode_users
@@ -168,7 +168,10 @@ def write_items(products: DataFrame, draft: Draft) -> tuple[Draft, Written]:
 
 
 def write_vectors(products: DataFrame, draft: Draft, rank: int) -> tuple[Draft, Written]:
-    """Write every product's category and vector; the draft that knows the chunks. In: product_id, category, vector."""
+    """Write every product's category, vector and what is bought together with it; the draft that knows the chunks.
+
+    In: product_id, category, vector, product_ids and scores of what is bought together with it.
+    """
     starts, written = _write_in_order(products, partial(_vectors, rank=rank), keys.VECTORS_PER_CHUNK, draft)
     return replace(draft, vector_starts=starts), written
 
@@ -216,15 +219,26 @@ def _items(draft: Draft, batches: Batches, start: int) -> Pairs:
 
 def _vectors(draft: Draft, batches: Batches, start: int, *, rank: int) -> Pairs:
     """A product without a vector must not be shown: the mart holds every one that may."""
-    rows = (row for batch in batches for row in zip(_values(batch["category"]), _values(batch["vector"]), strict=True))
+    rows = (row for batch in batches for row in _product_rows(draft, batch))
     while chunk := list(islice(rows, keys.VECTORS_PER_CHUNK)):
-        shown = [vector is not None for _, vector in chunk]
-        vectors = np.array([vector or [0.0] * rank for _, vector in chunk], dtype=np.float32)
+        categories, given, beside, scores = zip(*chunk, strict=True)
+        vectors = np.array([vector or [0.0] * rank for vector in given], dtype=np.float32)
         numbers = [
-            category_number(category) if known else HIDDEN for (category, _), known in zip(chunk, shown, strict=True)
+            HIDDEN if vector is None else category_number(category)
+            for category, vector in zip(categories, given, strict=True)
         ]
         yield keys.vectors_key(draft.generation, start), encode_vectors(np.array(numbers, dtype=np.int32), vectors)
+        counts = [len(items) for items in beside]
+        entries = (list(chain.from_iterable(lists)) for lists in (beside, scores))
+        yield keys.companions_key(draft.generation, start), companions.encode(counts, *entries)
         start += len(chunk)
+
+
+def _product_rows(draft: Draft, batch: pa.RecordBatch) -> Iterator[tuple[str, Any, Sequence[int], Sequence[float]]]:
+    """Category, vector, companions and their scores of each product."""
+    beside = _lists(batch["product_ids"], lambda ids: _places(draft, ids).tolist())
+    scores = _lists(batch["scores"], _values)
+    return zip(_values(batch["category"]), _values(batch["vector"]), beside, scores, strict=True)
 
 
 def read_items(client: Client, draft: Draft) -> bytes:
@@ -364,6 +378,15 @@ def signals(draft: Draft, batches: Batches) -> Pairs:
 
 def popular(draft: Draft, batches: Batches) -> Pairs:
     """POPULAR → one key per scope."""
+    return _scopes(draft, batches, keys.popular_key)
+
+
+def trending(draft: Draft, batches: Batches) -> Pairs:
+    """TRENDING → one key per scope."""
+    return _scopes(draft, batches, keys.trending_key)
+
+
+def _scopes(draft: Draft, batches: Batches, key: Callable[[str, str], bytes]) -> Pairs:
     for batch in batches:
         columns = (
             _values(batch.column("scope")),
@@ -371,7 +394,7 @@ def popular(draft: Draft, batches: Batches) -> Pairs:
             _lists(batch.column("scores"), _values),
         )
         for scope, items, scores in zip(*columns, strict=True):
-            yield keys.popular_key(draft.generation, scope), keys.encode_popular(items, scores)
+            yield key(draft.generation, scope), keys.encode_scope(items, scores)
 
 
 def _lists(column: Array, convert: Callable[[Array], Sequence[Any]]) -> Iterable[Sequence[Any]]:
@@ -389,7 +412,7 @@ def _values(column: Array) -> list[Any]:
 
 
 def _source_codes(names: Array) -> list[int]:
-    codes: Array = pc.index_in(names, value_set=pa.array(list(keys.SOURCE_CODES)))
+    codes: Array = pc.index_in(names, value_set=pa.array(list(SOURCES)))
     if codes.null_count:
         raise PublishError(f"unknown source {names.filter(pc.is_null(codes))[0]}")
     return list(codes.to_pylist())

@@ -19,7 +19,19 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import conf, keys
-from contracts.tables import ITEM_VECTORS, MARTS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, USER_LISTS, USER_PRODUCT
+from contracts.tables import (
+    BOUGHT_TOGETHER,
+    ITEM_VECTORS,
+    MARTS,
+    NEIGHBOURS,
+    POPULAR,
+    PRICE_SIGNALS,
+    PRODUCTS,
+    TRENDING,
+    USER_LISTS,
+    USER_PRODUCT,
+    Table,
+)
 from models.pricing import Guardrails
 from models.session import SessionParams
 from pipelines import generation as encoding
@@ -31,7 +43,7 @@ from pipelines.spark import session
 
 LEASE_S = 10
 SAMPLED_KEYS = 10_000  # of each kind
-SENT = (*MARTS, PRODUCTS, USER_PRODUCT)
+SENT = (*MARTS, PRODUCTS, USER_PRODUCT, TRENDING, BOUGHT_TOGETHER)
 HISTORY_ENTRIES = 1_000
 SCAN_KEYS = 1_000
 
@@ -119,7 +131,11 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str
         frame.agg(F.lit(name), F.count("*"), F.bit_xor(F.xxhash64(*frame.columns))) for name, frame in frames.items()
     ]
     content: list[tuple[str, int, int]] = sorted(tuple(row) for row in reduce(DataFrame.unionAll, totals).collect())
-    scopes = tuple(sorted(map(str, lake.arrow(POPULAR, days=only, columns=["scope"]).column("scope").to_pylist())))
+
+    def scopes_of(table: Table) -> tuple[str, ...]:
+        return tuple(sorted(map(str, lake.arrow(table, days=only, columns=["scope"]).column("scope").to_pylist())))
+
+    scopes = scopes_of(POPULAR)
     if keys.WHOLE_SHOP not in scopes:
         raise PublishError(f"popular of {day} has no list of the whole shop, which serving falls back on")
     rank = _rank(frames[ITEM_VECTORS.name])
@@ -127,6 +143,7 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str
         "as_of": (day + timedelta(days=1)).isoformat(),
         "scopes": scopes,
         "categories": sorted(row[0] for row in frames[PRODUCTS.name].select("category").distinct().collect()),
+        "trending_scopes": scopes_of(TRENDING),
         **rules,
         "rank": rank,
         "policy": f"guardrails-{conf.digest('pricing')}",
@@ -154,7 +171,8 @@ def write(client: Client, inputs: Inputs, draft: Draft) -> None:
     frames = inputs.frames
     draft, items = encoding.write_items(frames[PRODUCTS.name], draft)
     with_vectors = frames[PRODUCTS.name].join(frames[ITEM_VECTORS.name], "product_id", "left")
-    draft, item_vectors = encoding.write_vectors(with_vectors, draft, inputs.rank)
+    with_companions = with_vectors.join(frames[BOUGHT_TOGETHER.name], "product_id", "left")
+    draft, item_vectors = encoding.write_vectors(with_companions, draft, inputs.rank)
     by_user = _by_user(frames)
     with_neighbours = frames[PRODUCTS.name].join(frames[NEIGHBOURS.name], "product_id", "full_outer")
     written = {
@@ -164,6 +182,7 @@ def write(client: Client, inputs: Inputs, draft: Draft) -> None:
         "neighbours": encoding.write(with_neighbours, encoding.neighbours, draft),
         "price_signals": encoding.write(frames[PRICE_SIGNALS.name], encoding.signals, draft),
         "popular": encoding.write(frames[POPULAR.name], encoding.popular, draft),
+        "trending": encoding.write(frames[TRENDING.name], encoding.trending, draft),
     }
     meta = {
         **inputs.meta,
@@ -186,7 +205,7 @@ def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, W
     """
     frames, rows = inputs.frames, inputs.rows
     expected = dict.fromkeys(("items", "item_vectors", "neighbours"), rows[PRODUCTS.name]) | {
-        name: rows[name] for name in (PRICE_SIGNALS.name, POPULAR.name)
+        name: rows[name] for name in (PRICE_SIGNALS.name, POPULAR.name, TRENDING.name)
     }
     expected[USER_LISTS.name] = rows[USER_LISTS.name] + rows[USER_PRODUCT.name]
     lost = {name: (written[name].rows, count) for name, count in expected.items() if written[name].rows != count}
@@ -197,6 +216,11 @@ def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, W
     held = sum(client.strlen(keys.vectors_key(draft.generation, start)) for start in draft.vector_starts)
     if held != rows[PRODUCTS.name] * (4 + 2 * inputs.rank):
         raise PublishError(f"{draft.generation}: the product vectors in Redis have another length than the products")
+    held = sum(client.strlen(keys.companions_key(draft.generation, start)) for start in draft.vector_starts)
+    pairs = frames[BOUGHT_TOGETHER.name].agg(F.sum(F.size("product_ids")).alias("pairs")).first()
+    entries = int((pairs and pairs["pairs"]) or 0)
+    if held != 4 * len(draft.vector_starts) + rows[PRODUCTS.name] + 8 * entries:
+        raise PublishError(f"{draft.generation}: what is bought together has another length in Redis than in the mart")
     with_neighbours = frames[PRODUCTS.name].join(frames[NEIGHBOURS.name], "product_id", "full_outer")
     reads = {
         name: encoding.reread(_sample(frame, key, written[name].keys), encode, draft)
@@ -205,6 +229,7 @@ def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, W
             ("neighbours", with_neighbours, "product_id", encoding.neighbours),
             ("price_signals", frames[PRICE_SIGNALS.name], "product_id", encoding.signals),
             ("popular", frames[POPULAR.name], "scope", encoding.popular),
+            ("trending", frames[TRENDING.name], "scope", encoding.trending),
         )
     }
     differing = [key for read in reads.values() for key in read.differing]

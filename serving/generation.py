@@ -1,9 +1,9 @@
-"""What a worker holds of one generation: item table, product vectors, popular lists, guardrails, rules."""
+"""What a worker holds of one generation: items, their vectors and companions, lists of scopes, guardrails, rules."""
 
 import asyncio
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
@@ -14,11 +14,12 @@ from redis.asyncio import Redis
 from contracts import keys
 from contracts.keys import ITEM_CHARACTERS, Ranked
 from models import session
+from models.companions import Companions
 from models.pricing import Guardrails
 from models.session import Products, Rows, Scores, SessionParams
 from serving.rules import Known, Rules
 
-POPULAR_PER_READ = 200
+SCOPES_PER_READ = 200
 
 
 class Incomplete(RuntimeError):
@@ -42,10 +43,12 @@ class Generation:
     items: str  # UUIDs in order of the dense index, 36 characters each: a slice is what an answer shows
     count: int  # products of the base, whose UUIDs rise; those that an addendum added stand behind them and rise too
     products: Products
+    companions: Companions
     session: SessionParams
     categories: Sequence[str]  # paths of all that its products have
     scopes: Sequence[str]
     popular: Mapping[str, Ranked]
+    trending: Mapping[str, Ranked]
     guardrails: Guardrails
     policy: str  # names the guardrails
     as_of: str
@@ -79,27 +82,18 @@ class Generation:
         vectors, categories = await _vectors(client, generation, meta, meta["items"], meta["rank"])
         products = Products(vectors, categories)
         products.prepare()
-        scopes: list[str] = meta["scopes"]
-        popular: dict[str, Ranked] = {}
-        for at in range(0, len(scopes), POPULAR_PER_READ):
-            names = scopes[at : at + POPULAR_PER_READ]
-            values = await client.mget([keys.popular_key(generation, scope) for scope in names])
-            if None in values:
-                raise Incomplete(f"generation {generation} lacks a popular list")
-            try:
-                popular.update(zip(names, map(keys.decode_popular, values), strict=True))
-            except keys.Corrupt as error:
-                raise Incomplete(f"generation {generation} has a damaged popular list: {error}") from error
         return cls(
             id=generation,
             ready=keys.ready_key(generation),
             items=items,
             count=meta["items"],
             products=products,
+            companions=await _companions(client, generation, meta),
             session=params,
             categories=meta["categories"],
-            scopes=scopes,
-            popular=popular,
+            scopes=meta["scopes"],
+            popular=await _scopes(client, generation, meta["scopes"], keys.popular_key, "popular"),
+            trending=await _scopes(client, generation, meta["trending_scopes"], keys.trending_key, "trending"),
             guardrails=guardrails,
             policy=meta["policy"],
             as_of=meta["as_of"],
@@ -170,6 +164,10 @@ class Generation:
         """Most bought products of each of these scopes that has a list, then of the whole shop."""
         return (self.popular[scope] for scope in (*scopes, keys.WHOLE_SHOP) if scope in self.popular)
 
+    def trending_in(self, *scopes: str) -> Iterator[Ranked]:
+        """The same of what is bought more than usual; nothing where nothing is."""
+        return (self.trending[scope] for scope in (*scopes, keys.WHOLE_SHOP) if scope in self.trending)
+
 
 async def _meta(client: Redis, generation: str) -> dict[str, Any]:
     ready, text = await client.mget([keys.ready_key(generation), keys.meta_key(generation)])
@@ -205,6 +203,31 @@ async def _vectors(
     if filled != count:
         raise Incomplete(f"generation {generation} lacks a part of its product vectors")
     return vectors, categories
+
+
+async def _companions(client: Redis, generation: str, meta: Mapping[str, Any]) -> Companions:
+    chunks = [await client.get(keys.companions_key(generation, start)) or b"" for start in meta["vector_chunks"]]
+    try:
+        return Companions.of(chunks, meta["items"])
+    except ValueError as error:
+        raise Incomplete(f"generation {generation} lacks a part of what is bought together: {error}") from error
+
+
+async def _scopes(
+    client: Redis, generation: str, scopes: Sequence[str], key: Callable[[str, str], bytes], source: str
+) -> dict[str, Ranked]:
+    """The scopes' lists, some at a time."""
+    lists: dict[str, Ranked] = {}
+    for at in range(0, len(scopes), SCOPES_PER_READ):
+        names = scopes[at : at + SCOPES_PER_READ]
+        values = await client.mget([key(generation, scope) for scope in names])
+        if None in values:
+            raise Incomplete(f"generation {generation} lacks a {source} list")
+        try:
+            lists |= {scope: keys.decode_scope(value, source) for scope, value in zip(names, values, strict=True)}
+        except keys.Corrupt as error:
+            raise Incomplete(f"generation {generation} has a damaged {source} list: {error}") from error
+    return lists
 
 
 def _ids(packed: bytes) -> frozenset[bytes]:

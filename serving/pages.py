@@ -1,44 +1,64 @@
-"""What one visitor is shown: their published lists, put in order by what they do right now, or what is popular.
+"""What one visitor is shown: their published lists, put in order by what they do right now, and shelves beside them.
 
-All that Redis knows of a visitor is read in one round trip. Three rungs answer, the first that can: `ranked` (a list
-and the visit), `list` (no visit, or too little time left), `popular` (no list either). On every rung a product that
-rules, the visit or the page forbid is left out, and what follows fills up.
+All that Redis knows of a visitor and of the page's product is read in one round trip. Three rungs answer, the first
+that can: `ranked` (a list and the visit), `list` (no visit, or too little time left), `popular` (no list either). On
+every rung a product that rules, the visit or the page forbid is left out, and what follows fills up.
 """
 
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from contracts import keys, sessions
 from contracts.keys import Ranked
+from contracts.tables import SLOTS
 from models.session import Affinity, Visit, affinity, rerank, visit
 from serving import rules
 from serving.generation import Generation
 from serving.reads import Reads, Unavailable
 from serving.rules import Gate
-from serving.shelves import WHOLE_LIST, Ladder, Place, Shelf, filled, most_bought
+from serving.shelves import BESIDE, WHOLE_LIST, Ladder, Place, Shelf, beside, completing, filled, most_bought, trending
 
 BUY_AGAIN, DISCOVER, RECENTLY_VIEWED = "buy_again", "discover", "recently_viewed"
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks, as far as the shop says; `user_id` and `session_id` together are one visitor."""
+    """Who asks, and where, as far as the shop says; `user_id` and `session_id` together are one visitor."""
 
     user_id: str | None = None
     session_id: str | None = None
     channel: str | None = None
+    category: str | None = None
     age: int = 0
     """In years; 0 when unknown."""
+    product_id: str | None = None
+    cart_product_ids: Sequence[str] = ()
+    """The latest last."""
 
 
 class _Known(NamedTuple):
-    """What Redis knows of a visitor."""
+    """What Redis knows of a visitor, and of the page's product."""
 
     lists: bytes | None
     events: bytes
+    near: bytes | None
     degraded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page being filled."""
+
+    generation: Generation
+    visitor: Visitor
+    known: _Known
+    seen: Visit | None
+    found: Affinity | None
+    product: int | None
+    cart: Sequence[int]
+    """The latest first."""
 
 
 async def page(
@@ -48,38 +68,52 @@ async def page(
 
     After `until` (time.perf_counter) the visit puts nothing in order any more.
     """
-    known = await _read(generation, reads, visitor)
+    known = await _read(generation, reads, visitor, [slot for slot, _ in wanted])
     seen = _visit(generation, known.events) if known.events else None
     found = None
-    if seen is not None and any(slot != RECENTLY_VIEWED for slot, _ in wanted) and time.perf_counter() < until:
+    if seen is not None and any(slot in SLOTS for slot, _ in wanted) and time.perf_counter() < until:
         found = affinity(seen, generation.products, generation.session)
-    shown: set[int] = set()
+    product = next(_indexes(generation, [visitor.product_id] if visitor.product_id else []), None)
+    named = _indexes(generation, reversed(visitor.cart_product_ids))
+    cart = list(dict.fromkeys([*named, *(seen.cart.tolist() if seen is not None else ())]))
+    made = _Page(generation, visitor, known, seen, found, product, cart)
+    shown = set() if product is None else {product}
     shelves = []
     for slot, k in wanted:
-        gate = _gate(generation, visitor, known, seen, slot, shown)
-        ladder = _ladder(generation, visitor, known, seen, found, slot, k, gate)
-        shelf = filled(generation, Place(slot, visitor.channel), ladder, k, gate, degraded=known.degraded)
+        gate = _gate(made, slot, shown)
+        place, ladder = _ladder(made, slot, k, gate)
+        shelf = filled(generation, place, ladder, k, gate, degraded=known.degraded)
         shown.update(shelf.ranked.items)
         shelves.append(shelf)
     return shelves
 
 
-async def _read(generation: Generation, reads: Reads, visitor: Visitor) -> _Known:
-    user = keys.uuid_bytes(visitor.user_id) if visitor.user_id is not None else None
-    names = []
-    if user is not None:
-        names += [keys.user_key(generation.id, user), sessions.user_key(user)]
+async def _read(generation: Generation, reads: Reads, visitor: Visitor, slots: Sequence[str]) -> _Known:
+    wanted: dict[str, bytes] = {}
+    if visitor.user_id is not None and (user := keys.uuid_bytes(visitor.user_id)) is not None:
+        wanted |= {"lists": keys.user_key(generation.id, user), "of_user": sessions.user_key(user)}
     if visitor.session_id is not None:
-        names.append(sessions.session_key(visitor.session_id))
-    if not names:
-        return _Known(None, b"", False)
+        wanted["of_session"] = sessions.session_key(visitor.session_id)
+    whose = visitor.product_id if any(slot in BESIDE for slot in slots) else None
+    if whose is not None and (product := keys.uuid_bytes(whose)) is not None:
+        wanted["near"] = generation.neighbours_key(product)
+    if not wanted:
+        return _Known(None, b"", None, False)
     try:
-        values = await reads.get(generation.ready, names)
+        found = dict(zip(wanted, await reads.get(generation.ready, list(wanted.values())), strict=True))
     except Unavailable:
-        return _Known(None, b"", True)
-    lists = values.pop(0) if user is not None else None
-    events = [value for value in values if value]
-    return _Known(lists, sessions.merged(*events) if len(events) > 1 else b"".join(events), False)
+        return _Known(None, b"", None, True)
+    events = [value for name in ("of_user", "of_session") if (value := found.get(name))]
+    merged = sessions.merged(*events) if len(events) > 1 else b"".join(events)
+    return _Known(found.get("lists"), merged, found.get("near"), False)
+
+
+def _indexes(generation: Generation, product_ids: Iterable[str]) -> Iterator[int]:
+    """Dense indexes of those that the generation knows."""
+    for text in product_ids:
+        product = keys.uuid_bytes(text)
+        if product is not None and (item := generation.index(product)) is not None:
+            yield item
 
 
 def _visit(generation: Generation, events: bytes) -> Visit:
@@ -93,35 +127,39 @@ def _visit(generation: Generation, events: bytes) -> Visit:
     return visit(clicks, generation.session)
 
 
-def _gate(
-    generation: Generation, visitor: Visitor, known: _Known, seen: Visit | None, slot: str, shown: Set[int]
-) -> Gate:
-    """What a shelf must not show: what was in the cart, put back or not; in `discover` all that was seen or bought."""
+def _gate(page: _Page, slot: str, shown: Set[int]) -> Gate:
+    """What a shelf must not show: what is in the cart, or was put back; in `discover` all that was seen or bought."""
+    generation, visitor, known, seen = page.generation, page.visitor, page.known, page.seen
     excluded, bought = {*shown}, b""
     if slot == DISCOVER and known.degraded and visitor.user_id is not None:
         return Gate(rules.NO_PRODUCTS)  # nobody can tell what they bought
-    if seen is not None and slot != RECENTLY_VIEWED:
-        excluded.update((seen.items if slot == DISCOVER else seen.items[seen.taken]).tolist())
+    if slot != RECENTLY_VIEWED:
+        excluded.update(page.cart)
+        if seen is not None:
+            excluded.update((seen.items if slot == DISCOVER else seen.items[seen.taken]).tolist())
     if slot == DISCOVER and known.lists is not None:
         bought = keys.decode_bought(known.lists)
     return Gate(generation.rules.ages, visitor.age, excluded, bought)
 
 
-def _ladder(
-    generation: Generation,
-    visitor: Visitor,
-    known: _Known,
-    seen: Visit | None,
-    found: Affinity | None,
-    slot: str,
-    k: int,
-    gate: Gate,
-) -> Ladder:
-    """The lists that a shelf is filled from, the best one first."""
+def _ladder(page: _Page, slot: str, k: int, gate: Gate) -> tuple[Place, Ladder]:
+    """Where a shelf stands, and the lists that it is filled from, the best one first."""
+    generation, place = page.generation, Place(slot, page.visitor.channel, page.visitor.category)
+    if slot in BESIDE:
+        return beside(generation, place, page.product, page.known.near)
     if slot == RECENTLY_VIEWED:
-        yield "session", _viewed(seen)
-        return
-    boosts, rest = generation.rules.boosts, most_bought(generation, Place(slot, visitor.channel).scopes)
+        return place, iter([("session", _viewed(page.seen))])
+    if slot == "trending":
+        return place, trending(generation, place.scopes)
+    if slot == "cart":
+        return place, completing(generation, page.cart, place.scopes)
+    return place, _personal(page, place, k, gate)
+
+
+def _personal(page: _Page, place: Place, k: int, gate: Gate) -> Ladder:
+    """The shopper's list, or what is popular where they are, in the order of the visit; then what is popular there."""
+    generation, known, found, slot = page.generation, page.known, page.found, place.slot
+    boosts, rest = generation.rules.boosts, most_bought(generation, place.scopes)
     brief = found is None and slot not in boosts  # then the first k are nearly always enough
     source, listed = "personal", _published(known, slot, k if brief else WHOLE_LIST)
     if not listed.items:

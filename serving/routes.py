@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import fields
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query
@@ -18,18 +19,18 @@ from serving.metrics import Metrics
 from serving.pages import Visitor
 from serving.reads import Reads
 from serving.schemas import (
+    BesideQuery,
     Failure,
     HomeBody,
     Items,
     Page,
-    PopularQuery,
     PriceAnswer,
     Prices,
     PricesBody,
     Recommendations,
     RecommendationsQuery,
+    ScopeQuery,
     SessionQuery,
-    SimilarQuery,
 )
 from serving.shelves import Place, Shelf
 from serving.watcher import Watcher
@@ -76,7 +77,7 @@ def questions(
     @router.get("/users/{user_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def recommendations(user_id: str, query: Annotated[RecommendationsQuery, Query()]) -> bytes:
         """A shelf for this shopper, after what they did in the last minutes; strangers get what is popular."""
-        visitor = Visitor(user_id, query.session_id, query.channel, query.age)
+        visitor = Visitor(user_id, query.session_id, query.channel, query.category, query.age)
         question = Question("recommendations", visitor, query.consent)
         generation, [shelf] = await shelves_of(question, [(query.slot, query.k)])
         return answers.recommendations(question.request_id, generation, shelf, query.slot)
@@ -84,7 +85,7 @@ def questions(
     @router.get("/sessions/{session_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def session_recommendations(session_id: str, query: Annotated[SessionQuery, Query()]) -> bytes:
         """A shelf for somebody unknown, after what they did in the last minutes."""
-        visitor = Visitor(None, session_id, query.channel, query.age)
+        visitor = Visitor(None, session_id, query.channel, query.category, query.age)
         question = Question("session_recommendations", visitor, query.consent)
         generation, [shelf] = await shelves_of(question, [(query.slot, query.k)])
         return answers.recommendations(question.request_id, generation, shelf, query.slot)
@@ -92,30 +93,47 @@ def questions(
     @router.post("/pages/home", response_model=Page, tags=["shelves"])
     async def home(body: HomeBody) -> bytes:
         """Several shelves at once, on which no product stands twice."""
-        visitor = Visitor(body.user_id, body.session_id, body.channel, body.age)
+        visitor = Visitor(**{field.name: getattr(body, field.name) for field in fields(Visitor)})
         question = Question("home", visitor, body.consent)
         wanted = [(shelf.slot, shelf.k) for shelf in body.shelves]
         generation, made = await shelves_of(question, wanted)
         return answers.page(question.request_id, generation, made, [slot for slot, _ in wanted])
 
-    @router.get("/products/{product_id}/similar", response_model=Items, tags=["shelves"])
-    async def similar(product_id: str, query: Annotated[SimilarQuery, Query()]) -> bytes:
-        """Products like this one; what is popular in its category when there are none."""
-        question, generation, shelf = Question("similar"), watcher.generation, None
+    async def of_product(slot: str, product_id: str, query: BesideQuery) -> bytes:
+        question, generation, shelf = Question(slot), watcher.generation, None
         if generation is not None:
-            shelf = await whole(lambda reads: shelves.similar(generation, reads, product_id, query.k, query.age))
-        shown(question, generation, ["similar"], [shelf])
+            k, age = query.k, query.age
+            shelf = await whole(lambda reads: shelves.of_product(generation, reads, slot, product_id, k, age))
+        shown(question, generation, [slot], [shelf])
+        return answers.items(question.request_id, generation, shelf)
+
+    @router.get("/products/{product_id}/similar", response_model=Items, tags=["shelves"])
+    async def similar(product_id: str, query: Annotated[BesideQuery, Query()]) -> bytes:
+        """Products like this one; what is popular in its category when there are none."""
+        return await of_product("similar", product_id, query)
+
+    @router.get("/products/{product_id}/bought-together", response_model=Items, tags=["shelves"])
+    async def bought_together(product_id: str, query: Annotated[BesideQuery, Query()]) -> bytes:
+        """What is bought in one order with this product; when too few orders say anything, products like it."""
+        return await of_product("bought_together", product_id, query)
+
+    def of_place(slot: str, query: ScopeQuery) -> bytes:
+        question, generation, shelf = Question(slot), watcher.generation, None
+        if generation is not None:
+            place = Place(slot, query.channel, query.category)
+            shelf = shelves.of_place(generation, place, query.k, query.age, degraded=not reads.available)
+        shown(question, generation, [slot], [shelf])
         return answers.items(question.request_id, generation, shelf)
 
     @router.get("/popular", response_model=Items, tags=["shelves"])
-    async def popular(query: Annotated[PopularQuery, Query()]) -> bytes:
+    async def popular(query: Annotated[ScopeQuery, Query()]) -> bytes:
         """What is bought most, in a category, a channel or the whole shop."""
-        question, generation, shelf = Question("popular"), watcher.generation, None
-        if generation is not None:
-            place = Place("popular", query.channel, query.category)
-            shelf = shelves.popular(generation, place, query.k, query.age, degraded=not reads.available)
-        shown(question, generation, ["popular"], [shelf])
-        return answers.items(question.request_id, generation, shelf)
+        return of_place("popular", query)
+
+    @router.get("/trending", response_model=Items, tags=["shelves"])
+    async def trending(query: Annotated[ScopeQuery, Query()]) -> bytes:
+        """What is bought more than usual there; what is popular when nothing is."""
+        return of_place("trending", query)
 
     @router.get("/products/{product_id}/price", response_model=PriceAnswer, tags=["prices"])
     async def price(product_id: str) -> bytes:

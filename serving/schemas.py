@@ -2,14 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 MAX_K = 50
 MAX_PRICES = 200
 
 MAX_SHELVES = 10
+MAX_CART = 200
 
-Slot = Literal["for_you", "buy_again", "discover", "recently_viewed"]
+VisitorSlot = Literal["for_you", "buy_again", "discover", "recently_viewed", "trending", "cart"]
+Slot = Literal[VisitorSlot, "similar", "bought_together"]
 Rung = Literal["ranked", "list", "popular", "none"]
 Name = Annotated[str, Field(max_length=200)]
 Age = Annotated[
@@ -17,6 +19,10 @@ Age = Annotated[
     Field(ge=0, le=150, description="The shopper's age in years, when known; without one, nothing with an age limit"),
 ]
 Consent = Annotated[bool, Field(description="false: the log of what is shown holds no trace of who saw it")]
+Channel = Annotated[Name, Field(description="Where the shopper is: whose popular and trending lists strangers get")]
+Category = Annotated[
+    Name, Field(description="Category path of the page; its lists, or the closest ones above, go before the channel's")
+]
 
 
 class _Input(BaseModel):
@@ -24,9 +30,10 @@ class _Input(BaseModel):
 
 
 class SessionQuery(_Input):
-    slot: Slot = Field(default="for_you", description="Which shelf")
+    slot: VisitorSlot = Field(default="for_you", description="Which shelf")
     k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
-    channel: Name | None = Field(default=None, description="Where the shopper is: whose popular list strangers get")
+    channel: Channel | None = None
+    category: Category | None = None
     age: Age = 0
     consent: Consent = True
 
@@ -43,22 +50,37 @@ class WantedShelf(_Input):
 class HomeBody(_Input):
     user_id: Name | None = Field(default=None, description="The shopper, when known")
     session_id: Name | None = Field(default=None, description="The browser session, as its clicks are sent")
-    channel: Name | None = Field(default=None, description="Where the shopper is: whose popular list strangers get")
+    channel: Channel | None = None
+    category: Category | None = None
     age: Age = 0
     consent: Consent = True
+    product_id: Name | None = Field(default=None, description="Whose page it is; is not shown on it")
+    cart_product_ids: list[Name] = Field(
+        default=[],
+        max_length=MAX_CART,
+        description="The cart as the shop knows it, the latest last, besides what the session put in; is not suggested",
+    )
     shelves: list[WantedShelf] = Field(
         min_length=1, max_length=MAX_SHELVES, description="From the top of the page; the upper one keeps a product"
     )
 
+    @field_validator("shelves")
+    @classmethod
+    def _beside_something(cls, shelves: list[WantedShelf], info: ValidationInfo) -> list[WantedShelf]:
+        homeless = {shelf.slot for shelf in shelves} & {"similar", "bought_together"}
+        if homeless and not info.data.get("product_id"):
+            raise ValueError(f"{' and '.join(sorted(homeless))} need product_id")
+        return shelves
 
-class SimilarQuery(_Input):
+
+class BesideQuery(_Input):
     k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
     age: Age = 0
 
 
-class PopularQuery(_Input):
-    channel: Name | None = Field(default=None, description="Most bought there")
-    category: Name | None = Field(default=None, description="Most bought in this category path; wins over channel")
+class ScopeQuery(_Input):
+    channel: Channel | None = None
+    category: Category | None = None
     k: int = Field(default=10, ge=1, le=MAX_K, description="How many products at most")
     age: Age = 0
 
@@ -70,11 +92,13 @@ class PricesBody(_Input):
 class Item(BaseModel):
     product_id: str
     score: float = Field(description="Unitless, falling along the list")
-    source: Literal["repeat", "collaborative", "content", "popular", "session", "pinned"] = Field(
-        description="What contributed most: a model, for `session` what the shopper did in the last minutes, for "
-        "`pinned` the merchandisers"
+    source: Literal[
+        "repeat", "collaborative", "content", "popular", "session", "pinned", "bought_together", "trending"
+    ] = Field(
+        description="What contributed most: a model, orders with the same in them or of the last days, for `session` "
+        "what the shopper did in the last minutes, for `pinned` the merchandisers"
     )
-    because: str | None = Field(description="The shopper's own product that explains it best")
+    because: str | None = Field(description="The shopper's own product, or that of their cart, that explains it best")
 
 
 class Envelope(BaseModel):
@@ -84,9 +108,12 @@ class Envelope(BaseModel):
 
 
 class Listed(BaseModel):
-    source: Literal["personal", "session", "collaborative", "content", "popular", "pinned", "none"] = Field(
+    source: Literal[
+        "personal", "session", "collaborative", "content", "bought_together", "trending", "popular", "pinned", "none"
+    ] = Field(
         description="personal: the shopper's own list; session: the same, or a stranger's, put in order by the visit; "
-        "collaborative or content: neighbours; popular: the fall-back"
+        "collaborative or content: neighbours; bought_together: in one order with the product, or the cart; trending: "
+        "more than usual; popular: the last fall-back; pinned: nothing but what merchandisers put there"
     )
     items: list[Item]
 

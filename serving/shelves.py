@@ -1,7 +1,9 @@
-"""What to show beside a product or in a place: a ladder of lists; the later ones fill up what rules left out."""
+"""What to show beside a product, in a place or around a cart: a ladder of lists; the later ones fill up what rules left
+out.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts import keys
 from contracts.keys import Ranked
@@ -10,6 +12,7 @@ from serving.reads import Reads, Unavailable
 from serving.rules import Gate, served
 
 WHOLE_LIST = 255
+BESIDE = ("similar", "bought_together")  # shelves that stand beside a product
 
 RUNGS = {"session": "ranked", "popular": "popular", "none": "none"}  # of the shelf's source; any other is a list's
 
@@ -53,34 +56,63 @@ def filled(generation: Generation, place: Place, ladder: Ladder, k: int, gate: G
     return Shelf(source, ranked, degraded, RUNGS.get(source, "list"))
 
 
-async def similar(generation: Generation, reads: Reads, product_id: str, k: int, age: int) -> Shelf:
-    """A product's neighbours; then what is popular in its category and, when that is unknown, in the shop."""
+async def of_product(generation: Generation, reads: Reads, slot: str, product_id: str, k: int, age: int) -> Shelf:
+    """A shelf `beside` a product."""
     product, degraded, near = keys.uuid_bytes(product_id), False, None
     if product is not None:
         try:
             [near] = await reads.get(generation.ready, [generation.neighbours_key(product)])
         except Unavailable:
             degraded = True
-    scope, ranked = keys.decode_neighbours(near, WHOLE_LIST) if near is not None else (keys.NOTHING, None)
-    scopes = [generation.scopes[scope]] if scope != keys.NOTHING else []
     item = generation.index(product) if product is not None else None
     gate = Gate(generation.rules.ages, age, frozenset(() if item is None else (item,)))
+    place, ladder = beside(generation, Place(slot), item, near)
+    return filled(generation, place, ladder, k, gate, degraded=degraded)
+
+
+def of_place(generation: Generation, place: Place, k: int, age: int, *, degraded: bool) -> Shelf:
+    """What is trending or popular in the category or the closest one above it, else in the channel or the shop."""
+    ladder = trending(generation, place.scopes) if place.slot == "trending" else most_bought(generation, place.scopes)
+    return filled(generation, place, ladder, k, Gate(generation.rules.ages, age), degraded=degraded)
+
+
+def beside(generation: Generation, place: Place, item: int | None, near: bytes | None) -> tuple[Place, Ladder]:
+    """Where a shelf beside a product stands, in the product's category when that is known, and its lists: what is
+    bought in one order with it, if that is asked for; its neighbours, as Redis holds them; what is popular there.
+    """
+    scope, neighbours = keys.decode_neighbours(near, WHOLE_LIST) if near is not None else (keys.NOTHING, keys.EMPTY)
+    if scope != keys.NOTHING:
+        place = replace(place, category=generation.scopes[scope].removeprefix(keys.category_scope("")))
 
     def ladder() -> Ladder:
-        if ranked is not None and ranked.items:
-            yield keys.SOURCE_NAMES[ranked.sources[0]], ranked
-        yield from most_bought(generation, scopes)
+        if place.slot == "bought_together" and item is not None:
+            items, scores = generation.companions.beside(item)
+            yield _together(items.tolist(), scores.tolist(), [keys.NOTHING] * len(items))
+        if neighbours.items:
+            yield keys.SOURCE_NAMES[neighbours.sources[0]], neighbours
+        yield from most_bought(generation, place.scopes)
 
-    category = scopes[0].removeprefix(keys.category_scope("")) if scopes else None
-    return filled(generation, Place("similar", category=category), ladder(), k, gate, degraded=degraded)
+    return place, ladder()
 
 
-def popular(generation: Generation, place: Place, k: int, age: int, *, degraded: bool) -> Shelf:
-    """Most bought in the category or the closest one above it, else in the channel, else in the whole shop."""
-    gate = Gate(generation.rules.ages, age)
-    return filled(generation, place, most_bought(generation, place.scopes), k, gate, degraded=degraded)
+def completing(generation: Generation, cart: Sequence[int], scopes: Sequence[str]) -> Ladder:
+    """What goes with a cart, the latest product first; then what is trending in the scopes."""
+    items, scores, because = generation.companions.completing(cart)
+    yield _together(items.tolist(), scores.tolist(), because.tolist())
+    yield from trending(generation, scopes)
+
+
+def trending(generation: Generation, scopes: Sequence[str]) -> Ladder:
+    """What is bought more than usual in each of the scopes, then in the whole shop; then what is popular there."""
+    yield from (("trending", ranked) for ranked in generation.trending_in(*scopes))
+    yield from most_bought(generation, scopes)
 
 
 def most_bought(generation: Generation, scopes: Sequence[str]) -> Ladder:
     """What is popular in each of the scopes, then in the whole shop."""
     return (("popular", ranked) for ranked in generation.popular_in(*scopes))
+
+
+def _together(items: list[int], scores: list[float], because: list[int]) -> tuple[str, Ranked]:
+    source = "bought_together"
+    return source, Ranked(items, scores, [keys.SOURCE_CODES[source]] * len(items), because)

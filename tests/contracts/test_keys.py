@@ -83,7 +83,7 @@ def test_a_damaged_value_is_found_out(listed, data):
             keys.encode_neighbours(1, listed.items, listed.scores, [2] * count),
             lambda value: keys.decode_neighbours(value, 5),
         ),
-        (keys.encode_popular(listed.items, listed.scores), keys.decode_popular),
+        (keys.encode_scope(listed.items, listed.scores), lambda value: keys.decode_scope(value, "popular")),
         (keys.encode_signal(PriceSignal("EUR", 5, 4, None, -1.0, 0.1, "prior", 2.0)), keys.decode_signal),
     ]
     for value, decode in values:
@@ -104,11 +104,11 @@ def test_neighbours(scope, near, k):
     assert set(found.because) <= {keys.NOTHING}
 
 
-@given(ranked())
-def test_popular(most_bought):
-    found = keys.decode_popular(keys.encode_popular(most_bought.items, most_bought.scores))
+@given(ranked(), st.sampled_from(["popular", "trending"]))
+def test_a_scopes_list(most_bought, source):
+    found = keys.decode_scope(keys.encode_scope(most_bought.items, most_bought.scores), source)
     assert as_lists(found)[:2] == as_lists(most_bought)[:2]
-    assert {keys.SOURCE_NAMES[code] for code in found.sources} <= {"popular"}
+    assert {keys.SOURCE_NAMES[code] for code in found.sources} <= {source}
     assert len(found.sources) == len(found.because) == len(found.items)
 
 
@@ -155,8 +155,8 @@ def test_bytes_are_fixed():
     assert keys.encode_user({"buy_again": listed}, b"own") == keys.sealed(lists + b"own")
     assert keys.sealed(b"123456789") == b"123456789" + struct.pack("<I", zlib.crc32(b"123456789", keys.FORMAT))
     assert keys.encode_neighbours(4, [7], [0.5], [2]) == keys.sealed(struct.pack("<iBifB", 4, 1, 7, 0.5, 2))
-    assert keys.encode_popular([7], [0.5]) == keys.sealed(struct.pack("<if", 7, 0.5))
-    assert keys.FORMAT == 5
+    assert keys.encode_scope([7], [0.5]) == keys.sealed(struct.pack("<if", 7, 0.5))
+    assert keys.FORMAT == 6
 
 
 def test_a_list_too_long_is_refused():
@@ -177,7 +177,8 @@ def test_too_many_explanations_are_refused():
 def test_keys_of_a_generation_lie_below_its_prefix_and_nowhere_else():
     makers = (keys.user_key, keys.neighbours_key, keys.signal_key)
     made = [maker("a", bytes(16)) for maker in makers]
-    made += [keys.popular_key("a", "all"), keys.items_key("a", 0), keys.meta_key("a"), keys.ready_key("a")]
+    made += [keys.popular_key("a", "all"), keys.trending_key("a", "all"), keys.meta_key("a"), keys.ready_key("a")]
+    made += [maker("a", 0) for maker in (keys.items_key, keys.vectors_key, keys.companions_key)]
     assert len(set(made)) == len(made)
     assert all(key.startswith(keys.prefix("a")) for key in made)
     assert not any(key.startswith(keys.prefix("a")) for key in [keys.meta_key("ab"), keys.LIVE.encode()])

@@ -96,6 +96,7 @@ async def served(redis_url):
             "session": asdict(conf.load("session", SessionParams)),
             "scopes": [],
             "categories": [],
+            "trending_scopes": [],
             "policy": "golden",
             "as_of": "2017-12-29",
         }

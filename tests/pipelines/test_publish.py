@@ -8,10 +8,22 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import redis
+import redis.asyncio
 
 from benchmarks.synthetic import Synthetic
 from contracts import keys
-from contracts.tables import ITEM_VECTORS, NEIGHBOURS, POPULAR, PRICE_SIGNALS, PRODUCTS, SLOTS, USER_LISTS, USER_PRODUCT
+from contracts.tables import (
+    BOUGHT_TOGETHER,
+    ITEM_VECTORS,
+    NEIGHBOURS,
+    POPULAR,
+    PRICE_SIGNALS,
+    PRODUCTS,
+    SLOTS,
+    TRENDING,
+    USER_LISTS,
+    USER_PRODUCT,
+)
 from features.products import COUNTS
 from models import bought, session
 from pipelines import generation as encoding
@@ -20,6 +32,7 @@ from pipelines.generation import PublishError
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema
 from pipelines.settings import Settings
+from serving.generation import Generation
 
 DAY = date(2026, 3, 1)
 MODELS = ["recommender/1", "price_effects/1"]
@@ -79,6 +92,16 @@ def tables(rank=1.0):
             for n in range(ITEMS - 1)  # the last one has none
         ],
         ITEM_VECTORS: [{"day": DAY, "product_id": product(n), "vector": vector(n)} for n in range(SHOWN)],
+        TRENDING: [{"day": DAY, "scope": "all", "product_ids": [product(7), product(3)], "scores": [2.0, 1.5]}],
+        BOUGHT_TOGETHER: [
+            {
+                "day": DAY,
+                "product_id": product(n),
+                "product_ids": [product(n + 1), product(n + 2)],
+                "scores": [0.5, 0.25],
+            }
+            for n in range(20)
+        ],
         POPULAR: [
             {"day": DAY, "scope": scope, "product_ids": [product(n) for n in range(place, place + 5)]}
             | {"scores": [5.0, 4.0, 3.0, 2.0, 1.0]}
@@ -205,15 +228,35 @@ def test_vectors_stand_in_the_order_of_the_item_table(settings, client):
     assert meta["session"]["weights"]["view"] > 0
 
 
-def test_lost_vectors_are_found_before_the_flip(settings, client, monkeypatch):
+async def test_serving_reads_what_is_bought_together_and_what_is_trending(settings):
+    generation = publish.send(DAY, settings, MODELS)["generation"]
+    async with redis.asyncio.Redis.from_url(settings.redis_url) as reading:
+        made = await Generation.load(reading, generation)
+    items, scores = made.companions.beside(made.index(keys.uuid_bytes(product(4))))
+    assert [made.product_id(item) for item in items.tolist()] == [product(5), product(6)]
+    assert scores.tolist() == [0.5, 0.25]
+    assert not len(made.companions.beside(made.index(keys.uuid_bytes(product(20))))[0])
+    [trending] = made.trending_in("channel:web")
+    assert [made.product_id(item) for item in trending.items] == [product(7), product(3)]
+    assert list(trending.scores) == [2.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (keys.vectors_key, "product vectors in Redis"),
+        (keys.companions_key, "what is bought together has another length"),
+    ],
+)
+def test_lost_tables_are_found_before_the_flip(settings, client, monkeypatch, lost, said):
     verify = publish.verify
 
     def lose_some(client, inputs, draft, written):
-        client.delete(keys.vectors_key(draft.generation, draft.vector_starts[0]))
+        client.delete(lost(draft.generation, draft.vector_starts[0]))
         return verify(client, inputs, draft, written)
 
     monkeypatch.setattr(publish, "verify", lose_some)
-    with pytest.raises(PublishError, match="product vectors in Redis"):
+    with pytest.raises(PublishError, match=said):
         publish.send(DAY, settings, MODELS)
     assert client.get(keys.LIVE) is None
 

@@ -14,7 +14,7 @@ from pipelines import addendum as addenda
 from pipelines.addendum import Addendum
 from serving.generation import Generation, Incomplete
 from serving.reads import Reads
-from serving.shelves import similar
+from serving.shelves import of_product
 from tests.serving.conftest import make_live
 
 SHOP = Synthetic(tag=1, users=3, products=60, length=5)
@@ -62,6 +62,7 @@ async def test_its_products_stand_behind_the_bases_and_the_others_where_they_wer
     assert [made.index(SHOP.shown(number).bytes) for number in range(60)] == list(range(60))
     assert made.index(UUID(int=6).bytes) is None
     assert base.index(keys.uuid_bytes(NEW[0])) is None
+    assert [len(made.companions.beside(item)[0]) for item in (CHANGED, 60, 61)] == [20, 0, 0]
     assert made.products.of_category(OF_LATE).tolist() == [CHANGED, 60, 61]
     assert base.products.categories[CHANGED] == OF_CHANGED  # the base itself is as it was
     assert (made.products.vectors[:60] != base.products.vectors).any(axis=1).nonzero()[0].tolist() == [CHANGED]
@@ -71,13 +72,13 @@ async def test_similar_and_prices_are_the_addendums_where_it_says_and_else_the_b
     generation = written(client, adding())
     made = await Generation.load(reading, generation)
     reads = Reads(reading)
-    beside_new = await similar(made, reads, NEW[0], 5, 0)
+    beside_new = await of_product(made, reads, "similar", NEW[0], 5, 0)
     assert [made.product_id(item) for item in beside_new.ranked.items][:1] == [str(SHOP.shown(CHANGED))]
-    beside_old = await similar(made, reads, str(product_id(3)), 5, 0)
+    beside_old = await of_product(made, reads, "similar", str(product_id(3)), 5, 0)
     assert [made.product_id(item) for item in beside_old.ranked.items][:1] == [NEW[0]]
-    untouched = await similar(made, reads, str(product_id(2)), 5, 0)
+    untouched = await of_product(made, reads, "similar", str(product_id(2)), 5, 0)
     whole = await Generation.load(reading, SHOP.generation)
-    assert untouched.ranked == (await similar(whole, reads, str(product_id(2)), 5, 0)).ranked
+    assert untouched.ranked == (await of_product(whole, reads, "similar", str(product_id(2)), 5, 0)).ranked
     assert len(untouched.ranked.items) == 5
     values = await reads.get(made.ready, [made.signal_key(product_id(number).bytes) for number in (4, 5)])
     assert [keys.decode_signal(value).list_price_minor for value in values] == [500, pytest.approx(100_600, abs=501)]

@@ -22,6 +22,8 @@ def paths(number):
         f"/products/{product_id(number)}/similar",
         f"/products/{product_id(number)}/price",
         "/popular?channel=web",
+        "/trending",
+        f"/products/{product_id(number)}/bought-together",
     ]
 
 
@@ -67,11 +69,11 @@ def test_no_answer_is_mixed_while_generations_are_published(redis_url, start_ser
     answers = [answer for *_, answer in crowd.answers]
     assert not [answer for answer in answers if not is_whole(answer)]
     assert not [answer for answer in answers if answer["degraded"]]
-    assert {answer["source"] for answer in answers} == {"personal", "content", "popular", "policy"}
+    assert {answer["source"] for answer in answers} == {"personal", "content", "popular", "trending", "policy"}
     assert len({answer["generation"] for answer in answers}) >= 8
 
 
-@pytest.mark.parametrize("missing", ["ready", "meta", "items", "vectors", "popular"])
+@pytest.mark.parametrize("missing", ["ready", "meta", "items", "vectors", "companions", "popular", "trending"])
 async def test_a_half_written_generation_is_not_loaded(redis_url, missing):
     from redis.asyncio import Redis as AsyncRedis
 
@@ -82,7 +84,9 @@ async def test_a_half_written_generation_is_not_loaded(redis_url, missing):
         "meta": keys.meta_key(name),
         "items": keys.items_key(name, 0),
         "vectors": keys.vectors_key(name, 0),
+        "companions": keys.companions_key(name, 0),
         "popular": keys.popular_key(name, "channel:web"),
+        "trending": keys.trending_key(name, "category:made/up"),
     }
     with Redis.from_url(redis_url) as client:
         shop.write(client)

@@ -2,19 +2,24 @@
 
 import random
 import time
+from typing import get_args
 from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
-from benchmarks.synthetic import RESIDUES, Synthetic, user_id
+from benchmarks.synthetic import RESIDUES, Synthetic, product_id, user_id
 from contracts import keys, sessions
 from contracts.keys import Ranked
 from contracts.tables import CLICK_KINDS, SLOTS
 from models import bought
 from models.session import CART
-from serving import schemas
+from serving import pages, schemas
+from serving.generation import Generation
+from serving.pages import Visitor
+from serving.reads import Reads
 from tests.serving.conftest import make_live
 
 SHOPPER = user_id(3)
@@ -196,13 +201,105 @@ def test_a_page_for_nobody(calm):
     assert sum(products, []) == SHOP.popular(0)[:10]
 
 
+def shelves(calm, *wanted, **body):
+    """The shelves of these slots, five products each, in order."""
+    status, answer = calm.ask("/pages/home", {"shelves": [{"slot": slot, "k": 5} for slot in wanted], **body})
+    assert status == 200
+    schemas.Page.model_validate(answer)
+    everything = [item for shelf in answer["shelves"] for item in shown(shelf)]
+    assert len(everything) == len(set(everything))
+    return answer["shelves"]
+
+
+def test_the_page_of_a_product(calm):
+    product = number(1, 3)
+    together, trending = shelves(calm, "bought_together", "trending", product_id=str(SHOP.shown(product)))
+    assert (together["source"], shown(together)) == ("bought_together", SHOP.beside(product)[:5])
+    assert (trending["source"], shown(trending)) == ("trending", SHOP.trending(0)[:5])
+    lonely = number(3, 3)
+    assert not SHOP.beside(lonely)
+    assert shelves(calm, "bought_together", product_id=str(SHOP.shown(lonely)))[0]["source"] == "popular"
+    similar, together = shelves(calm, "similar", "bought_together", product_id=str(product_id(3)))
+    assert [similar["source"], together["source"]] == ["content", "content"]  # never bought together: the next similar
+    (only,) = shelves(calm, "trending", product_id=str(SHOP.shown(SHOP.trending(0)[0])))
+    assert shown(only) == SHOP.trending(0)[1:6]  # whose page it is
+
+
+def test_a_cart_is_completed_by_what_goes_with_it(calm, visit):
+    held = [number(1, 1), number(2, 5), number(4, 9)]
+    (shelf,) = shelves(calm, "cart", cart_product_ids=[str(SHOP.shown(product)) for product in held])
+    assert (shelf["source"], shelf["rung"]) == ("bought_together", "list")
+    assert set(shown(shelf)) <= {item for product in held for item in SHOP.beside(product)} - set(held)
+    assert {UUID(item["because"]).int & 0xFFFF for item in shelf["items"]} <= set(held)
+    visit((held[0], "add_to_cart"), (held[1], "add_to_cart"), (held[1], "remove_from_cart"), session_id="s9")
+    (by_session,) = shelves(calm, "cart", session_id="s9")
+    assert shown(by_session) == [item for item in SHOP.beside(held[0]) if item != held[1]][:5]
+    (both,) = shelves(calm, "cart", session_id="s9", cart_product_ids=[str(SHOP.shown(held[2])), "nothing"])
+    assert {UUID(item["because"]).int & 0xFFFF for item in both["items"]} <= {held[0], held[2]}
+    _, alone = calm.ask("/sessions/s9/recommendations?slot=cart&k=5")
+    assert alone["items"] == by_session["items"]
+
+
+def test_what_the_request_says_is_in_the_cart_is_on_no_shelf(calm, client):
+    listed = published(client, "for_you")
+    cart = [str(SHOP.shown(product)) for product in (*listed[:3], *SHOP.trending(0)[:3])]
+    for_you, trending = shelves(calm, "for_you", "trending", user_id=str(SHOPPER), cart_product_ids=cart)
+    assert shown(for_you) == listed[3:8]
+    assert shown(trending) == [item for item in SHOP.trending(0)[3:] if item not in listed[3:8]][:5]
+
+
+def test_an_empty_cart_gets_what_is_trending_where_the_shopper_is(calm):
+    filled = shelves(calm, "cart", "trending", "for_you", category="made/up/deep", channel="web")
+    assert [(shelf["source"], shelf["rung"]) for shelf in filled] == [
+        ("trending", "list"), ("trending", "list"), ("popular", "popular")
+    ]  # fmt: skip
+    assert shown(filled[0]) + shown(filled[1]) == SHOP.trending(1)[:10]  # of the category, which goes before
+    assert shown(filled[2]) == [item for item in SHOP.popular(2) if item not in SHOP.trending(1)[:10]][:5]
+
+
+def test_a_stranger_gets_what_is_popular_on_the_page_they_came_in_by(calm):
+    for query, place in (
+        ("category=made/up", 2),
+        ("category=made/up&channel=web", 2),
+        ("category=made&channel=web", 1),
+    ):
+        _, answer = calm.ask(f"/sessions/nobody/recommendations?k=3&{query}")
+        assert (answer["source"], shown(answer)) == ("popular", SHOP.popular(place)[:3])
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
-    [({"shelves": []}, "shelves"), ({}, "shelves"), ({"shelves": [{"slot": "window"}]}, "shelves.0.slot")],
+    [
+        ({"shelves": []}, "shelves"),
+        ({}, "shelves"),
+        ({"shelves": [{"slot": "window"}]}, "shelves.0.slot"),
+        ({"shelves": [{"slot": "similar"}]}, "shelves"),
+        ({"shelves": [{"slot": "trending"}, {"slot": "bought_together"}]}, "shelves"),
+        ({"shelves": [{"slot": "cart"}], "cart_product_ids": ["x"] * 201}, "cart_product_ids"),
+    ],
 )
 def test_a_page_that_is_not_well_formed(calm, body, field):
     status, answer = calm.ask("/pages/home", body)
     assert (status, answer["faults"][0]["field"]) == (422, field)
+
+
+async def test_a_page_of_all_slots_is_one_round_trip(client, redis_server, visit):
+    visit((number(1, 1), "add_to_cart"), (number(2, 1), "view"), session_id="s10")
+
+    class Counted(Reads):
+        trips = 0
+
+        async def get(self, ready, wanted):
+            self.trips += 1
+            return await super().get(ready, wanted)
+
+    async with AsyncRedis.from_url(redis_server.url) as reading:
+        generation, reads = await Generation.load(reading, SHOP.generation), Counted(reading)
+        whose = Visitor(str(SHOPPER), "s10", product_id=str(product_id(3)), cart_product_ids=[str(SHOP.shown(8))])
+        slots = [slot for group in get_args(schemas.Slot) for slot in (get_args(group) or [group])]
+        made = await pages.page(generation, reads, whose, [(slot, 5) for slot in slots], time.perf_counter() + 60)
+    assert [len(shelf.ranked.items) for shelf in made] == [5 if slot != "recently_viewed" else 2 for slot in slots]
+    assert reads.trips == 1
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -212,12 +309,15 @@ def test_whatever_the_visit_the_rules_hold(calm, client, visit, seed):
     clicks = [(draw.choice(pool), draw.choice(CLICK_KINDS)) for _ in range(draw.randint(1, 40))]
     visit(*clicks, session_id="any")
     taken = {product for product, kind in clicks if kind in CART}
-    wanted = [{"slot": draw.choice(SLOTS), "k": draw.randint(1, 50)} for _ in range(4)]
-    _, answer = calm.ask("/pages/home", {"user_id": str(SHOPPER), "session_id": "any", "shelves": wanted})
+    slots = (*SLOTS, "trending", "cart", "similar", "bought_together")
+    wanted = [{"slot": draw.choice(slots), "k": draw.randint(1, 50)} for _ in range(4)]
+    cart, product = draw.sample(pool, 3), draw.choice(pool)
+    asked = {"product_id": str(SHOP.shown(product)), "cart_product_ids": [str(SHOP.shown(item)) for item in cart]}
+    _, answer = calm.ask("/pages/home", {"user_id": str(SHOPPER), "session_id": "any", "shelves": wanted, **asked})
     everything = [product for shelf in answer["shelves"] for product in shown(shelf)]
     assert len(everything) == len(set(everything))
     assert all(map(SHOP.belongs, everything))
-    assert not taken & set(everything)
+    assert not {*taken, *cart, product} & set(everything)
     known = {product for product, _ in clicks} | {*published(client, "buy_again"), *UNLISTED}
     assert not any(known & set(shown(shelf)) for shelf in answer["shelves"] if shelf["slot"] == "discover")
     assert [len(shelf["items"]) <= one["k"] for shelf, one in zip(answer["shelves"], wanted, strict=True)] == [True] * 4

@@ -45,6 +45,28 @@ def test_similar(serving, shop):
     assert (status, answer["source"]) == (200, "popular")
 
 
+def test_bought_together_and_what_stands_in_for_it(serving, shop):
+    known = next(number for number in range(shop.products) if shop.beside(number))
+    status, answer = serving.ask(f"/products/{shop.shown(known)}/bought-together?k=4")
+    assert (status, answer["source"], answer["degraded"]) == (200, "bought_together", False)
+    assert [item["product_id"] for item in answer["items"]] == [str(shop.shown(n)) for n in shop.beside(known)[:4]]
+    assert {item["source"] for item in answer["items"]} == {"bought_together"}
+    schemas.Items.model_validate(answer)
+    status, answer = serving.ask(f"/products/{KNOWN_PRODUCT}/bought-together?k=5")
+    similar = serving.ask(f"/products/{KNOWN_PRODUCT}/similar?k=5")[1]
+    assert (status, answer["source"], answer["items"]) == (200, "content", similar["items"])
+    for product in (uuid4(), "nothing"):
+        assert serving.ask(f"/products/{product}/bought-together?k=1")[1]["source"] == "popular"
+
+
+def test_trending_by_category_or_the_closest_above_it(serving, shop):
+    for query, first in (("category=made/up/deep", 1), ("category=made", 0), ("channel=web", 0), ("", 0)):
+        status, answer = serving.ask(f"/trending?k=1&{query}")
+        assert (status, answer["source"], answer["items"][0]["source"]) == (200, "trending", "trending")
+        assert answer["items"][0]["product_id"] == str(shop.shown(shop.trending(first)[0]))
+    schemas.Items.model_validate(answer)
+
+
 def test_popular_by_category_or_the_closest_above_it(serving, shop):
     for query, first in (("category=made/up/deep", 2), ("category=made", 0), ("channel=web", 1), ("", 0)):
         status, answer = serving.ask(f"/popular?k=1&{query}")
@@ -89,6 +111,9 @@ def test_200_prices_and_not_one_more(serving):
     ("path", "body", "field"),
     [
         ("/users/x/recommendations?slot=window", None, "slot"),
+        ("/users/x/recommendations?slot=similar", None, "slot"),
+        ("/products/x/bought-together?k=0", None, "k"),
+        ("/trending?k=51", None, "k"),
         ("/users/x/recommendations?k=0", None, "k"),
         ("/users/x/recommendations?k=51", None, "k"),
         ("/users/x/recommendations?k=many", None, "k"),
@@ -129,7 +154,9 @@ def test_openapi_documents_what_is_answered(serving):
     answers = {
         "/users/{user_id}/recommendations": ("get", "Recommendations"),
         "/products/{product_id}/similar": ("get", "Items"),
+        "/products/{product_id}/bought-together": ("get", "Items"),
         "/popular": ("get", "Items"),
+        "/trending": ("get", "Items"),
         "/products/{product_id}/price": ("get", "PriceAnswer"),
         "/prices": ("post", "Prices"),
     }

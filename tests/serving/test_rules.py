@@ -12,14 +12,15 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import conf, keys, rules, sessions
 from contracts.keys import Ranked
 from contracts.rules import AgeLimit, Boost, Exclusion, Pin, RuleBook
 from contracts.tables import CLICK_KINDS, SLOTS
-from models import bought
+from models import bought, companions
+from models.companions import Companions
 from models.pricing import Guardrails
 from models.session import CART, HIDDEN, Products, Rows, SessionParams, category_number
 from serving import shelves
@@ -39,6 +40,8 @@ PRODUCTS = Products(
 )
 NO_ROWS = Rows(np.zeros(0, np.int64), PRODUCTS.vectors[:0], PRODUCTS.categories[:0])
 POPULAR = {"all": list(range(0, 50)), "channel:web": list(range(55, 20, -1)), "category:food/tea": [1, 7, 2, 1, 8]}
+TRENDING = {"all": [3, 70, 4, 3, 13, 5], "channel:web": [50, 51], "category:food": [9, 2, 8]}
+BESIDE = [[(7 * item + 11 * step) % (COUNT + 20) for step in range(1, item % 5 * 3)] for item in range(COUNT)]
 USER, NOBODY = UUID(int=1 << 100), None
 
 
@@ -58,10 +61,19 @@ SHOP = Generation(
     items="".join(str(uuid(item)) for item in range(COUNT)),
     count=COUNT,
     products=PRODUCTS,
+    companions=Companions.of(
+        [
+            companions.encode(
+                [*map(len, BESIDE)], sum(BESIDE, []), [1 / (n + 1) for few in BESIDE for n, _ in enumerate(few)]
+            )
+        ],
+        COUNT,
+    ),
     session=conf.load("session", SessionParams),
     categories=PATHS,
     scopes=list(POPULAR),
     popular={scope: ranked(items) for scope, items in POPULAR.items()},
+    trending={scope: ranked(items) for scope, items in TRENDING.items()},
     guardrails=conf.load("pricing", Guardrails),
     policy="",
     as_of="",
@@ -121,7 +133,12 @@ lists = st.dictionaries(
 )
 clicks = st.lists(st.tuples(items, st.sampled_from(CLICK_KINDS)), max_size=12)
 shelves_wanted = st.lists(
-    st.tuples(st.sampled_from([*SLOTS, "recently_viewed"]), st.integers(1, 30)), min_size=1, max_size=4
+    st.tuples(
+        st.sampled_from([*SLOTS, "recently_viewed", "trending", "cart", "similar", "bought_together"]),
+        st.integers(1, 30),
+    ),
+    min_size=1,
+    max_size=4,
 )
 
 
@@ -139,6 +156,10 @@ class Case:
     user: UUID | None
     away: bool
     late: bool
+    category: str | None = None
+    product: int | None = None
+    near: tuple = ()
+    cart: tuple = ()
 
     @property
     def generation(self):
@@ -164,11 +185,21 @@ class Case:
         values = {sessions.session_key("s"): sessions.merged(*records)}
         if self.user is not None:
             values[keys.user_key("g", self.user.bytes)] = keys.encode_user(self.lists, self.filter)
+        if self.product is not None:
+            values[keys.neighbours_key("g", uuid(self.product).bytes)] = neighbours(self.near)
         return Held(values, self.away)
 
     def ask(self, wanted):
         until = 0.0 if self.late else float("inf")
-        visitor = Visitor(str(self.user) if self.user else None, "s", self.channel, self.age)
+        visitor = Visitor(
+            str(self.user) if self.user else None,
+            "s",
+            self.channel,
+            self.category,
+            self.age,
+            None if self.product is None else str(uuid(self.product)),
+            [str(uuid(item)) for item in self.cart],
+        )
         return asyncio.run(page(self.generation, self.redis, visitor, wanted, until))
 
     def forbidden(self):
@@ -183,16 +214,37 @@ class Case:
         if slot == "recently_viewed":
             return set()
         if slot != "discover":
-            return {item for item, kind in seen if kind in CART}
+            return {item for item, kind in seen if kind in CART} | {*self.cart}
         mine = self.own if self.user is not None else set()
-        return {item for item, _ in seen} | mine
+        return {item for item, _ in seen} | mine | {*self.cart}
+
+    def where(self, slot):
+        """Category and scopes of a shelf."""
+        beside = slot in ("similar", "bought_together") and self.product is not None and not self.away
+        category = "food/tea" if beside else self.category
+        parts = (category or "").split("/")
+        paths = ["/".join(parts[:depth]) for depth in range(len(parts), 0, -1)] if category else []
+        return category, [f"category:{path}" for path in paths] + ["channel:web"] * (self.channel == "web") + ["all"]
+
+    def beside(self, slot):
+        """Lists that go before what is popular on a shelf that is not the shopper's own."""
+        rising = [TRENDING[scope] for scope in self.where(slot)[1] if scope in TRENDING]
+        near = [] if self.away or self.product is None else [self.near]
+        together = [] if self.product is None else [BESIDE[self.product]]
+        added = [BESIDE[item] for item in self.cart]
+        return {"trending": rising, "cart": added + rising, "similar": near, "bought_together": together + near}[slot]
 
 
 cases = st.builds(
     Case, books, st.sets(items, max_size=25), lists, st.sets(items, max_size=20), clicks,
     st.sampled_from([0, 12, 18, 99]), st.sampled_from([None, "web"]), st.sampled_from([USER, NOBODY]),
-    st.booleans(), st.booleans(),
+    st.booleans(), st.booleans(), st.sampled_from([None, "food/tea/green", "tools"]),
+    st.none() | items, st.lists(junk, max_size=20).map(tuple), st.lists(items, max_size=4).map(tuple),
 )  # fmt: skip
+
+
+def neighbours(near):
+    return keys.encode_neighbours(2, near, [1.0 - 0.01 * place for place in range(len(near))], [2] * len(near))
 
 
 def covers(rule, item):
@@ -235,17 +287,19 @@ def check(shelf, slot, k, may, lists, pins):
 # --- what must hold ---------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(cases, shelves_wanted)
 def test_whatever_the_rules_the_lists_and_the_rung(case, wanted):
-    on_page = set()
+    on_page = set() if case.product is None else {case.product}
     reasons = set(range(COUNT)) - case.forbidden()
     for (slot, k), shelf in zip(wanted, case.ask(wanted), strict=True):
         may = set(range(COUNT)) - case.forbidden() - case.known(slot) - on_page
         known = not case.away and case.user is not None
         unsure = slot == "discover" and known and set(np.flatnonzero(bought.holds(case.filter, np.arange(COUNT))))
         own = set(case.lists[slot].items) if known and slot in case.lists else set()
-        popular = [POPULAR["all"], *([POPULAR["channel:web"]] if case.channel else [])]
-        pins = standing(case.book, slot, k, may - (unsure or set()), case.channel)
+        category, scopes = case.where(slot)
+        popular = [POPULAR[scope] for scope in scopes if scope in POPULAR]
+        pins = standing(case.book, slot, k, may - (unsure or set()), case.channel, category)
         if slot == "recently_viewed":
             sources = [] if case.away else [{item for item, _ in case.clicks} - HIDDEN_ITEMS]
             pins = {}
@@ -253,6 +307,8 @@ def test_whatever_the_rules_the_lists_and_the_rung(case, wanted):
             sources, may, pins = [], set(), {}  # nobody can tell what they bought
         elif slot == "buy_again" and own:
             sources = [own]  # nothing that was never bought
+        elif slot not in SLOTS:
+            sources = [*case.beside(slot), *popular]
         else:
             sources = [own - (unsure or set()), *({*some} - (unsure or set()) for some in popular)]
         assert check(shelf, slot, k, may, sources, pins) <= reasons
@@ -260,23 +316,24 @@ def test_whatever_the_rules_the_lists_and_the_rung(case, wanted):
         on_page |= set(shelf.ranked.items)
 
 
-@given(cases, items, st.lists(junk, max_size=20), st.integers(1, 30))
-def test_similar_products_and_popular_ones_obey_too(case, item, near, k):
+@settings(deadline=None)
+@given(cases, items, st.integers(1, 30))
+def test_a_shelf_of_a_product_or_a_place_obeys_too(case, item, k):
     asked = case.generation
     may = set(range(COUNT)) - case.forbidden()
-    value = keys.encode_neighbours(2, near, [1.0 - 0.01 * place for place in range(len(near))], [2] * len(near))
-    redis = Held({keys.neighbours_key("g", uuid(item).bytes): value}, case.away)
-    shelf = asyncio.run(shelves.similar(asked, redis, str(uuid(item)), k, case.age))
-    category = None if case.away else "food/tea"
-    sources = [POPULAR["all"]] if case.away else [near, POPULAR["category:food/tea"], POPULAR["all"]]
-    beside = may - {item}
-    check(shelf, "similar", k, beside, sources, standing(case.book, "similar", k, beside, None, category))
-    for category, here in ((None, []), ("food/tea/green", ["category:food/tea"])):
-        place = Place("popular", case.channel, category)
-        shelf = shelves.popular(asked, place, k, case.age, degraded=case.away)
-        scopes = [*here, *(["channel:web"] if case.channel else []), "all"]
-        pins = standing(case.book, "popular", k, may, case.channel, category)
-        check(shelf, "popular", k, may, [POPULAR[scope] for scope in scopes], pins)
+    beside = replace(case, product=item, channel=None, category=None)
+    for slot in ("similar", "bought_together"):
+        shelf = asyncio.run(shelves.of_product(asked, beside.redis, slot, str(uuid(item)), k, case.age))
+        category, scopes = beside.where(slot)
+        sources = [*beside.beside(slot), *(POPULAR[scope] for scope in scopes if scope in POPULAR)]
+        pins = standing(case.book, slot, k, may - {item}, None, category)
+        check(shelf, slot, k, may - {item}, sources, pins)
+    for slot in ("popular", "trending"):
+        shelf = shelves.of_place(asked, Place(slot, case.channel, case.category), k, case.age, degraded=case.away)
+        category, scopes = case.where(slot)
+        rising = case.beside(slot) if slot == "trending" else []
+        pins = standing(case.book, slot, k, may, case.channel, category)
+        check(shelf, slot, k, may, [*rising, *(POPULAR[scope] for scope in scopes if scope in POPULAR)], pins)
 
 
 QUIET = Case(RuleBook(), set(), {"for_you": ranked([1, 2, 3, 4, 5])}, set(), [], 0, None, USER, False, False)

@@ -1,46 +1,10 @@
 """Every table of the lake: its grain, key and columns. Spark, Arrow and Delta schemas and docs/DATA.md come from here.
 
-Types are the words of `Type`. `low` and `high` are inclusive bounds that `pipelines.check` holds each row to.
 `day` is always the partition column: in `raw` the UTC day on which a row became known, in `features` and `marts` the
 last day that was known when the row was computed (`as_of` is the day after, exclusive).
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
-
-Type = Literal["string", "int32", "int64", "float64", "bool", "date", "timestamp", "strings", "ints", "floats"]
-Layer = Literal["raw", "features", "marts"]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: `meaning` says what it holds and in which unit."""
-
-    name: str
-    type: Type
-    meaning: str
-    nullable: bool = False
-    low: float | None = None
-    high: float | None = None
-    one_of: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One lake table; `grain` says what one row is, `key` what makes a row unique within a day."""
-
-    name: str
-    layer: Layer
-    grain: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-    max_null_rate: dict[str, float] = field(default_factory=dict, hash=False)  # a table may key a dict
-
-    @property
-    def path(self) -> str:
-        """Folder of the table below LAKE_URI."""
-        return f"{self.layer}/{self.name}"
-
+from contracts.table import Column, Table
 
 DAY = Column("day", "date", "partition: UTC day")
 USER = Column("user_id", "string", "shopper, UUID of the shop")

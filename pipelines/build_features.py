@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import conf
+from contracts.table import Table
 from contracts.tables import (
     BOUGHT_TOGETHER,
     CATALOG,
@@ -24,7 +25,6 @@ from contracts.tables import (
     PROMOTIONS,
     TRENDING,
     USER_PRODUCT,
-    Table,
 )
 from features.bought_together import BoughtTogetherParams, bought_together
 from features.channel_product import channel_product

@@ -14,7 +14,8 @@ from itertools import groupby
 import duckdb
 import pyarrow.parquet as pq
 
-from contracts.tables import BUS, DAY, RAW, Column, Table
+from contracts.table import Column, Table
+from contracts.tables import BUS, DAY, RAW
 from pipelines import spark
 from pipelines.lake import Lake
 from pipelines.parts import Part

@@ -4,9 +4,8 @@ Each encoder turns rows of a mart into (key, value) pairs: `write` sends them, `
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from itertools import chain, islice
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import redis
 from numpy.typing import NDArray
-from pyspark import StorageLevel, TaskContext
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from contracts import keys
 from contracts.tables import SLOTS, SOURCES
-from models import bought, companions
-from models.session import HIDDEN, category_number
-from models.session import encode as encode_vectors
+from models import bought
 from pipelines.packing import Lists, encode_users
 
 BOUGHT = "bought"  # beside the slots of USER_LISTS
@@ -62,7 +57,6 @@ class Written:
 
 
 Encoder = Callable[[Draft, Batches], Pairs]
-NumberedEncoder = Callable[[Draft, Batches, int], Pairs]  # knows the dense index of its first row
 
 
 def connect(url: str) -> Client:
@@ -161,86 +155,6 @@ def chunks(pairs: Pairs) -> Iterator[list[tuple[bytes, bytes]]]:
 # --- the item table: dense index → product ----------------------------------------------------------------------------
 
 
-def write_items(products: DataFrame, draft: Draft) -> tuple[Draft, Written]:
-    """Number the products in order of their id and write the table; the draft that knows its chunks."""
-    starts, written = _write_in_order(products.select("product_id"), _items, keys.ITEMS_PER_CHUNK, draft)
-    return replace(draft, starts=starts), written
-
-
-def write_vectors(products: DataFrame, draft: Draft, rank: int) -> tuple[Draft, Written]:
-    """Write every product's category, vector and what is bought together with it; the draft that knows the chunks.
-
-    In: product_id, category, vector, product_ids and scores of what is bought together with it.
-    """
-    starts, written = _write_in_order(products, partial(_vectors, rank=rank), keys.VECTORS_PER_CHUNK, draft)
-    return replace(draft, vector_starts=starts), written
-
-
-def _write_in_order(
-    products: DataFrame, encode: NumberedEncoder, chunk: int, draft: Draft
-) -> tuple[tuple[int, ...], Written]:
-    """Write products in order of their id, so many to a key; first dense index of each key.
-
-    Tasks sort ranges of ids. Only the ranges' lengths come to the driver, and from them each task's first index.
-    """
-    ranges = products.repartitionByRange("product_id").sortWithinPartitions("product_id")
-    ranges = ranges.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        lengths = dict(
-            (row["partition"], row["count"])
-            for row in ranges.groupBy(F.spark_partition_id().alias("partition")).count().collect()
-        )
-        firsts, total = dict[int, int](), 0
-        for partition in sorted(lengths):
-            firsts[partition] = total
-            total += lengths[partition]
-        written = write(ranges, _numbered_from(firsts, encode), draft)
-    finally:
-        ranges.unpersist()
-    starts = (start for partition, first in firsts.items() for start in range(first, first + lengths[partition], chunk))
-    return tuple(starts), written
-
-
-def _numbered_from(firsts: dict[int, int], encode: NumberedEncoder) -> Encoder:
-    def numbered(draft: Draft, batches: Batches) -> Pairs:
-        task = TaskContext.get()
-        assert task is not None, "runs in a Spark task"
-        return encode(draft, batches, firsts.get(task.partitionId(), 0))
-
-    return numbered
-
-
-def _items(draft: Draft, batches: Batches, start: int) -> Pairs:
-    ids = (_canonical(id) for batch in batches for id in _values(batch.column("product_id")))
-    while chunk := list(islice(ids, keys.ITEMS_PER_CHUNK)):
-        yield keys.items_key(draft.generation, start), "".join(chunk).encode("ascii")
-        start += len(chunk)
-
-
-def _vectors(draft: Draft, batches: Batches, start: int, *, rank: int) -> Pairs:
-    """A product without a vector must not be shown: the mart holds every one that may."""
-    rows = (row for batch in batches for row in _product_rows(draft, batch))
-    while chunk := list(islice(rows, keys.VECTORS_PER_CHUNK)):
-        categories, given, beside, scores = zip(*chunk, strict=True)
-        vectors = np.array([vector or [0.0] * rank for vector in given], dtype=np.float32)
-        numbers = [
-            HIDDEN if vector is None else category_number(category)
-            for category, vector in zip(categories, given, strict=True)
-        ]
-        yield keys.vectors_key(draft.generation, start), encode_vectors(np.array(numbers, dtype=np.int32), vectors)
-        counts = [len(items) for items in beside]
-        entries = (list(chain.from_iterable(lists)) for lists in (beside, scores))
-        yield keys.companions_key(draft.generation, start), companions.encode(counts, *entries)
-        start += len(chunk)
-
-
-def _product_rows(draft: Draft, batch: pa.RecordBatch) -> Iterator[tuple[str, Any, Sequence[int], Sequence[float]]]:
-    """Category, vector, companions and their scores of each product."""
-    beside = _lists(batch["product_ids"], lambda ids: _places(draft, ids).tolist())
-    scores = _lists(batch["scores"], _values)
-    return zip(_values(batch["category"]), _values(batch["vector"]), beside, scores, strict=True)
-
-
 def read_items(client: Client, draft: Draft) -> bytes:
     """The item table as Redis holds it."""
     return b"".join(client.get(keys.items_key(draft.generation, start)) or b"" for start in draft.starts)
@@ -256,7 +170,7 @@ def _products(draft: Draft) -> Array:
     return texts.cast(pa.binary()).cast(pa.string())
 
 
-def _places(draft: Draft, ids: Array) -> NDArray[np.int64]:
+def places_of(draft: Draft, ids: Array) -> NDArray[np.int64]:
     """Dense indexes of product ids, NOTHING where the id is empty."""
     places: Array = pc.index_in(ids, value_set=_products(draft))
     if places.null_count:
@@ -268,10 +182,6 @@ def _places(draft: Draft, ids: Array) -> NDArray[np.int64]:
             )
         places = pc.fill_null(places, keys.NOTHING)
     return np.asarray(places.to_numpy(), dtype=np.int64)
-
-
-def _canonical(text: str) -> str:
-    return keys.uuid_text(uuid_of(text))
 
 
 def uuid_of(text: str) -> bytes:
@@ -302,12 +212,12 @@ def users(draft: Draft, batches: Batches) -> Pairs:
         told = rows.filter(pa.array(codes[order] < len(SLOTS)))
         lists = Lists(
             lengths[:, : len(SLOTS)],
-            _places(draft, _flat(told["product_ids"])),
+            places_of(draft, _flat(told["product_ids"])),
             _flat(told["scores"]).to_numpy().astype(np.float32),
             np.array(_source_codes(_flat(told["sources"])), dtype=np.int64),
-            _places(draft, _flat(told["because"])),
+            places_of(draft, _flat(told["because"])),
         )
-        own = _places(draft, _flat(rows.filter(pa.array(codes[order] == len(SLOTS)))["product_ids"]))
+        own = places_of(draft, _flat(rows.filter(pa.array(codes[order] == len(SLOTS)))["product_ids"]))
         filters = bought.encode(np.split(own, np.cumsum(lengths[:-1, -1])), lists.of_slot("discover"))
         for user_id, value in zip(ids[firsts], encode_users(lists, filters), strict=True):
             yield keys.user_key(draft.generation, uuid_of(user_id)), value
@@ -346,11 +256,11 @@ def neighbours(draft: Draft, batches: Batches) -> Pairs:
     """PRODUCTS with their NEIGHBOURS → one key per product, also for those without any: it tells their scope."""
     place = {scope: index for index, scope in enumerate(draft.scopes)}
     for batch in batches:
-        names = zip(_values(batch.column("product_id")), _values(batch.column("category")), strict=True)
+        names = zip(values_of(batch.column("product_id")), values_of(batch.column("category")), strict=True)
         columns = (
-            _lists(batch.column("product_ids"), lambda ids: _places(draft, ids).tolist()),
-            _lists(batch.column("scores"), _values),
-            _lists(batch.column("sources"), _source_codes),
+            lists_of(batch.column("product_ids"), lambda ids: places_of(draft, ids).tolist()),
+            lists_of(batch.column("scores"), values_of),
+            lists_of(batch.column("sources"), _source_codes),
         )
         for (product_id, category), *ranked in zip(names, *columns, strict=True):
             if category is None:
@@ -389,25 +299,25 @@ def trending(draft: Draft, batches: Batches) -> Pairs:
 def _scopes(draft: Draft, batches: Batches, key: Callable[[str, str], bytes]) -> Pairs:
     for batch in batches:
         columns = (
-            _values(batch.column("scope")),
-            _lists(batch.column("product_ids"), lambda ids: _places(draft, ids).tolist()),
-            _lists(batch.column("scores"), _values),
+            values_of(batch.column("scope")),
+            lists_of(batch.column("product_ids"), lambda ids: places_of(draft, ids).tolist()),
+            lists_of(batch.column("scores"), values_of),
         )
         for scope, items, scores in zip(*columns, strict=True):
             yield key(draft.generation, scope), keys.encode_scope(items, scores)
 
 
-def _lists(column: Array, convert: Callable[[Array], Sequence[Any]]) -> Iterable[Sequence[Any]]:
+def lists_of(column: Array, convert: Callable[[Array], Sequence[Any]]) -> Iterable[Sequence[Any]]:
     """Each row's list, converted all at once: one look-up per batch instead of one per row."""
     values = convert(column.flatten())
     at = 0
-    for length in _values(pc.list_value_length(column)):
+    for length in values_of(pc.list_value_length(column)):
         end = at + (length or 0)  # null: a product without neighbours
         yield values[at:end]
         at = end
 
 
-def _values(column: Array) -> list[Any]:
+def values_of(column: Array) -> list[Any]:
     return list(column.to_pylist())
 
 

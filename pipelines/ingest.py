@@ -11,7 +11,8 @@ from datetime import date, timedelta
 
 from pyspark import SparkContext
 
-from contracts.tables import BUS, RAW, Table
+from contracts.table import Table
+from contracts.tables import BUS, RAW
 from pipelines import landing, spark
 from pipelines.lake import Lake
 from pipelines.parts import Part, write_parts

@@ -23,7 +23,7 @@ from pyarrow.fs import FileSystem, LocalFileSystem, PyFileSystem, SubTreeFileSys
 from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
-from contracts.tables import Layer, Table
+from contracts.table import Layer, Table
 from pipelines.parts import SINK_BYTES, Part, write_parts
 from pipelines.schemas import arrow_schema, spark_schema
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector
 from pyspark.sql import SparkSession
 
-from contracts.tables import Table
+from contracts.table import Table
 from pipelines.lake import Lake
 from pipelines.parts import SINK_BYTES
 from pipelines.schemas import spark_schema

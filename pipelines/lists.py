@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from contracts import conf
+from contracts.table import Table
 from contracts.tables import (
     CHANNEL_PRODUCT,
     CLICKS,
@@ -20,7 +21,6 @@ from contracts.tables import (
     PRODUCTS,
     SLOTS,
     USER_LISTS,
-    Table,
 )
 from features.histories import histories
 from models import popularity

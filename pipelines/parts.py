@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
-from contracts.tables import Table
+from contracts.table import Table
 from pipelines.schemas import arrow_schema
 
 ROW_GROUP_ROWS = 128 * 1024

@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import conf, keys
+from contracts.table import Table
 from contracts.tables import (
     BOUGHT_TOGETHER,
     ITEM_VECTORS,
@@ -30,12 +31,11 @@ from contracts.tables import (
     TRENDING,
     USER_LISTS,
     USER_PRODUCT,
-    Table,
 )
 from models.pricing import Guardrails
 from models.session import SessionParams
 from pipelines import generation as encoding
-from pipelines import lists, price_signals, vectors
+from pipelines import lists, price_signals, product_tables, vectors
 from pipelines.generation import Client, Draft, PublishError, Written, connect
 from pipelines.lake import Lake
 from pipelines.settings import Settings
@@ -169,10 +169,10 @@ def _rank(vectors: DataFrame) -> int:
 def write(client: Client, inputs: Inputs, draft: Draft) -> None:
     """All keys of the generation; `ready` comes last, after what is in Redis was found to be what was meant."""
     frames = inputs.frames
-    draft, items = encoding.write_items(frames[PRODUCTS.name], draft)
+    draft, items = product_tables.write_items(frames[PRODUCTS.name], draft)
     with_vectors = frames[PRODUCTS.name].join(frames[ITEM_VECTORS.name], "product_id", "left")
     with_companions = with_vectors.join(frames[BOUGHT_TOGETHER.name], "product_id", "left")
-    draft, item_vectors = encoding.write_vectors(with_companions, draft, inputs.rank)
+    draft, item_vectors = product_tables.write_vectors(with_companions, draft, inputs.rank)
     by_user = _by_user(frames)
     with_neighbours = frames[PRODUCTS.name].join(frames[NEIGHBOURS.name], "product_id", "full_outer")
     written = {

@@ -3,7 +3,7 @@
 import pyarrow as pa
 from pyspark.sql import types as T
 
-from contracts.tables import Table, Type
+from contracts.table import Table, Type
 
 ARROW: dict[Type, pa.DataType] = {
     "string": pa.string(),

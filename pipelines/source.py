@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 import pyarrow as pa
 
-from contracts.tables import Table
+from contracts.table import Table
 from pipelines.schemas import arrow_schema
 from pipelines.settings import Settings
 

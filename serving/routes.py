@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import fields
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query
@@ -93,7 +92,8 @@ def questions(
     @router.post("/pages/home", response_model=Page, tags=["shelves"])
     async def home(body: HomeBody) -> bytes:
         """Several shelves at once, on which no product stands twice."""
-        visitor = Visitor(**{field.name: getattr(body, field.name) for field in fields(Visitor)})
+        where = body.channel, body.category
+        visitor = Visitor(body.user_id, body.session_id, *where, body.age, body.product_id, body.cart_product_ids)
         question = Question("home", visitor, body.consent)
         wanted = [(shelf.slot, shelf.k) for shelf in body.shelves]
         generation, made = await shelves_of(question, wanted)

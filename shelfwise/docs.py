@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from contracts.tables import TABLES, Column, Table
+from contracts.table import Column, Table
+from contracts.tables import TABLES
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "DATA.md"
 LAYERS = {

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contracts.tables import CLICKS, ORDERS, PROMOTIONS, Column, Table
+from contracts.table import Column, Table
+from contracts.tables import CLICKS, ORDERS, PROMOTIONS
 from pipelines import check, ingest
 from pipelines.check import CheckFailed, judge
 from pipelines.lake import Lake

@@ -43,6 +43,13 @@ def test_what_is_put_back_says_nothing_any_more_and_counts_as_taken():
     assert affinity(seen, SHOP, PARAMS) is None
 
 
+def test_the_cart_is_what_was_put_in_last_and_not_put_back():
+    put, back = "add_to_cart", "remove_from_cart"
+    clicks = [(1, put), (2, put), (3, put), (1, put), (4, put), (4, back), (5, back), (2, "view")]
+    seen = visit([(item, kind, 0.0) for item, kind in clicks], PARAMS)
+    assert seen.cart.tolist() == [1, 3, 2]  # 1 was put in again
+
+
 def test_a_clock_that_runs_ahead_gives_no_more_than_now():
     assert visit([(1, "click", -3_600.0)], PARAMS).weights.tolist() == [0.5]
 

@@ -1,3 +1,4 @@
+import shutil
 from datetime import date, timedelta
 
 import pytest
@@ -7,8 +8,17 @@ from pipelines.tracking import CHAMPION, PREVIOUS, NoModel, Tracking
 DAY = date(2017, 1, 1)
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """An MLflow database without a run: making its tables takes seconds."""
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    Tracking(f"sqlite:///{path}").version("recommender", CHAMPION)
+    return path
+
+
 @pytest.fixture
-def tracking(tmp_path):
+def tracking(tmp_path, empty):
+    shutil.copy(empty, tmp_path / "mlflow.db")
     return Tracking(f"sqlite:///{tmp_path}/mlflow.db")
 
 

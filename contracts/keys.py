@@ -27,6 +27,7 @@ of its own for that alone, all else is its base's. Its products stand behind the
     gen:{g}:addenda                  how many were numbered
 
     live                 id of the generation that is served
+    {live}:challenger    id of the generation that visitors of an experiment's other arm are shown, if there is one
     {live}:history       list, newest first, of JSON {generation, action, at}
     {live}:kept          list of the whole generations in Redis, newest first
     {live}:partial       set of generations that are being written or removed: rubbish unless completed
@@ -44,6 +45,7 @@ from contracts.tables import SLOTS, SOURCES
 
 FORMAT: Final = 6
 LIVE: Final = "live"
+CHALLENGER: Final = "{live}:challenger"
 HISTORY: Final = "{live}:history"
 KEPT: Final = "{live}:kept"
 PARTIAL: Final = "{live}:partial"

@@ -148,7 +148,7 @@ EXPOSURES = Table(
         Column("policy", "string", "whose lists were shown", one_of=POLICIES),
         Column("experiment", "string", "experiment that the visitor takes part in", nullable=True),
         Column("arm", "string", "the visitor's arm of it; policy tells who really answered", nullable=True),
-        Column("explored", "bool", "true: the last places were shuffled on purpose"),
+        Column("explored", "bool", "true: drawn to have the last places of its shelves shuffled"),
         Column("generation", "string", "generation that answered", nullable=True),
         Column("degraded", "bool", "true: Redis did not answer, or too late"),
         Column(

@@ -35,22 +35,22 @@ from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema, spark_schema
 from pipelines.settings import Settings
 from pipelines.spark import session
-from pipelines.tracking import Tracking
+from pipelines.tracking import CHAMPION, Tracking
 from pipelines.train import LIVE, NAME
 
 SOURCE_ROWS = 256  # products whose neighbours are sought at once
 
 
-def build(day: date, settings: Settings | None = None) -> dict[str, object]:
-    """Write the day's user_lists, neighbours and popular by the champion; rows and lake version of each."""
+def build(day: date, settings: Settings | None = None, alias: str = CHAMPION) -> dict[str, object]:
+    """Write the day's user_lists, neighbours and popular by the champion, or another; rows and lake version of each."""
     settings = settings or Settings()
     spark, lake = session(settings), Lake(settings.lake_uri)
     params = conf.load("models", ModelParams)
     tracking = Tracking(settings.mlflow_tracking_uri)
-    champion = tracking.champion(NAME)
-    with tracking.folder(champion) as folder:
+    chosen = tracking.chosen(NAME, alias)
+    with tracking.folder(chosen) as folder:
         recommender = current(Recommender.load(folder / LIVE), lake, day)
-    source = {"model": f"{NAME}/{champion.number}"}
+    source = {"model": f"{NAME}/{chosen.number}"}
     shared = spark.sparkContext.broadcast((recommender, Likeness.of(recommender)))
 
     def listed(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -65,22 +65,14 @@ def send(day: date, settings: Settings, models: Sequence[str]) -> dict[str, obje
     The generation's id is the day and a digest of its content: publishing the same content again changes nothing.
     """
     inputs = read_inputs(session(settings), Lake(settings.lake_uri), day, models)
-    generation = f"{day:%Y%m%d}-{inputs.digest}"
     client = connect(settings.redis_url)
     with lease(client) as token:
         live = live_generation(client)
-        if live and keys.base(live) == generation and client.exists(keys.ready_key(generation)):
-            return _report(client, generation, unchanged=True)  # addenda to it are newer
-        discard_partial(client)
-        if not client.exists(keys.ready_key(generation)):
-            client.sadd(keys.PARTIAL, generation)
-            try:
-                write(client, inputs, Draft(generation, settings.redis_url, inputs.scopes))
-            except BaseException:
-                discard_partial(client)
-                raise
-        make_live(client, token, generation)
-    return _report(client, generation, unchanged=False)
+        if live and keys.base(live) == inputs.generation and client.exists(keys.ready_key(inputs.generation)):
+            return report(client, inputs.generation, unchanged=True)  # addenda to it are newer
+        write_whole(client, inputs, settings)
+        make_live(client, token, inputs.generation)
+    return report(client, inputs.generation, unchanged=False)
 
 
 def rollback(settings: Settings | None = None) -> dict[str, object]:
@@ -88,7 +80,7 @@ def rollback(settings: Settings | None = None) -> dict[str, object]:
     settings = settings or Settings()
     client = connect(settings.redis_url)
     with lease(client) as token:
-        kept, live = _kept(client), live_generation(client)
+        kept, live = kept_generations(client), live_generation(client)
         older = _older(kept, live)
         if not older:
             raise NothingToRollBack(f"no generation older than {live} is kept in Redis")
@@ -107,13 +99,13 @@ def live_generation(client: Client) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The day's marts as frames, how many rows each has, and one digest of all that they say."""
+    """The day's marts as frames, how many rows each has, and the id that all they say makes."""
 
     frames: Mapping[str, DataFrame]
     rows: Mapping[str, int]
     scopes: tuple[str, ...]
     rank: int  # of the product vectors
-    digest: str
+    generation: str
     meta: Mapping[str, Any]
 
 
@@ -152,7 +144,8 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str
     }
     said = json.dumps([keys.FORMAT, rules, content], sort_keys=True)
     digest = hashlib.blake2b(said.encode(), digest_size=5).hexdigest()
-    return Inputs(frames, {name: rows for name, rows, _ in content}, scopes, rank, digest, meta)
+    generation = f"{day:%Y%m%d}-{digest}"
+    return Inputs(frames, {name: rows for name, rows, _ in content}, scopes, rank, generation, meta)
 
 
 def _rank(vectors: DataFrame) -> int:
@@ -164,6 +157,19 @@ def _rank(vectors: DataFrame) -> int:
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def write_whole(client: Client, inputs: Inputs, settings: Settings) -> None:
+    """The generation in Redis, unless it is there already. What a crashed publish left goes first."""
+    discard_partial(client)
+    if client.exists(keys.ready_key(inputs.generation)):
+        return
+    client.sadd(keys.PARTIAL, inputs.generation)
+    try:
+        write(client, inputs, Draft(inputs.generation, settings.redis_url, inputs.scopes))
+    except BaseException:
+        discard_partial(client)
+        raise
 
 
 def write(client: Client, inputs: Inputs, draft: Draft) -> None:
@@ -195,7 +201,7 @@ def write(client: Client, inputs: Inputs, draft: Draft) -> None:
         **verify(client, inputs, draft, written),
     }
     client.set(keys.meta_key(draft.generation), json.dumps(meta))
-    client.set(keys.ready_key(draft.generation), inputs.digest)
+    client.set(keys.ready_key(draft.generation), inputs.generation)
 
 
 def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, Written]) -> dict[str, object]:
@@ -300,7 +306,7 @@ def make_live(client: Client, token: bytes, generation: str) -> None:
     live = live_generation(client)
     kept = [generation, *([live] if live else [])]
     if live and keys.base(live) == keys.base(generation):
-        kept += _older(_kept(client), live)
+        kept += _older(kept_generations(client), live)
     flip(client, token, generation, "publish", kept=kept)
     discard_partial(client)
 
@@ -314,22 +320,30 @@ def flip(client: Client, token: bytes, generation: str, action: str, *, kept: li
     kept = _with_bases(kept)
     seconds, _ = client.time()
     entry = json.dumps({"generation": generation, "action": action, "at": seconds})
-    dropped = [old for old in _kept(client) if old not in kept]
-    with client.pipeline(transaction=True) as pipeline:
-        pipeline.watch(keys.LEASE)  # expiry counts as a change
-        if pipeline.get(keys.LEASE) != token:
-            raise PublishError(f"{generation} was not made live: another publish took over")
-        pipeline.multi()
+    in_use = (*kept, (client.get(keys.CHALLENGER) or b"").decode())
+    dropped = [old for old in kept_generations(client) if old not in in_use]
+    with leased(client, token, f"{generation} was not made live") as pipeline:
         pipeline.set(keys.LIVE, generation)
         pipeline.lpush(keys.HISTORY, entry).ltrim(keys.HISTORY, 0, HISTORY_ENTRIES - 1)
         pipeline.delete(keys.KEPT).rpush(keys.KEPT, *kept)
         pipeline.srem(keys.PARTIAL, *kept)
         if dropped:
             pipeline.sadd(keys.PARTIAL, *dropped)
+
+
+@contextmanager
+def leased(client: Client, token: bytes, otherwise: str) -> Iterator[Any]:
+    """A transaction that takes place only while the lease is ours."""
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.watch(keys.LEASE)  # expiry counts as a change
+        if pipeline.get(keys.LEASE) != token:
+            raise PublishError(f"{otherwise}: another publish took over")
+        pipeline.multi()
+        yield pipeline
         try:
             pipeline.execute()
         except redis.WatchError as error:
-            raise PublishError(f"{generation} was not made live: another publish took over") from error
+            raise PublishError(f"{otherwise}: another publish took over") from error
 
 
 def discard_partial(client: Client) -> None:
@@ -363,11 +377,13 @@ def _older(kept: list[str], live: str | None) -> list[str]:
     return [one for one in kept[kept.index(live) + 1 :] if keys.base(one) != keys.base(live)]
 
 
-def _kept(client: Client) -> list[str]:
+def kept_generations(client: Client) -> list[str]:
+    """Ids of the whole generations that are kept for serving and rollback, newest first."""
     return [member.decode() for member in client.lrange(keys.KEPT, 0, -1)]
 
 
-def _report(client: Client, generation: str, *, unchanged: bool) -> dict[str, object]:
+def report(client: Client, generation: str, *, unchanged: bool) -> dict[str, object]:
+    """What a publish tells: what is in Redis now, and whether it was before."""
     meta = json.loads(client.get(keys.meta_key(generation)))
     names = ("as_of", "items", "written", "bytes_per_user", "models", "lake_versions")
     return {"generation": generation, "unchanged": unchanged, **{name: meta.get(name) for name in names}}

@@ -1,6 +1,7 @@
 """The door to MLflow: runs, models as folders under a name, and which version serves. Nobody else imports it.
 
-A model is a folder of plain files. Alias `champion` is the version that serves, `previous` the one that it replaced.
+A model is a folder of plain files. Alias `champion` is the version that serves, `previous` the one that it replaced,
+`challenger` one that is tried beside it.
 """
 
 import logging
@@ -26,7 +27,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
-CHAMPION, PREVIOUS = "champion", "previous"
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 EXPERIMENT = "shelfwise"
 MODEL = "model"  # folder of a run's artefacts
 
@@ -156,10 +157,23 @@ class Tracking:
 
     def champion(self, name: str) -> Version:
         """The version that serves."""
-        found = self.version(name, CHAMPION)
+        return self.chosen(name, CHAMPION)
+
+    def chosen(self, name: str, alias: str) -> Version:
+        """The version that has the alias."""
+        found = self.version(name, alias)
         if found is None:
-            raise NoModel(f"{name} has no champion: run `train` and `evaluate` for a day first")
+            raise NoModel(f"{name} has no {alias}: run `train` and `evaluate` for a day first")
         return found
+
+    def challenge(self, name: str, number: int) -> None:
+        """Let this version be the challenger."""
+        try:
+            self._client().set_registered_model_alias(name, CHALLENGER, str(number))
+        except MlflowException as error:
+            if not _absent(error):
+                raise
+            raise NoModel(f"{name} has no version {number}") from error
 
     def _client(self) -> MlflowClient:
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)

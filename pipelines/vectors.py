@@ -16,21 +16,21 @@ from pipelines import lists
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema
 from pipelines.settings import Settings
-from pipelines.tracking import Tracking
+from pipelines.tracking import CHAMPION, Tracking
 from pipelines.train import LIVE, NAME
 
 AT_ONCE = 10_000  # products
 
 
-def build(day: date, settings: Settings | None = None) -> dict[str, object]:
-    """Write the day's item_vectors by the champion; rows and lake version."""
+def build(day: date, settings: Settings | None = None, alias: str = CHAMPION) -> dict[str, object]:
+    """Write the day's item_vectors by the champion, or another; rows and lake version."""
     settings = settings or Settings()
     lake, tracking = Lake(settings.lake_uri), Tracking(settings.mlflow_tracking_uri)
-    champion = tracking.champion(NAME)
-    with tracking.folder(champion) as folder:
+    chosen = tracking.chosen(NAME, alias)
+    with tracking.folder(chosen) as folder:
         recommender = lists.current(Recommender.load(folder / LIVE), lake, day)
     table = pa.Table.from_batches(rows(recommender, day), arrow_schema(ITEM_VECTORS))
-    source = {"model": f"{NAME}/{champion.number}"}
+    source = {"model": f"{NAME}/{chosen.number}"}
     version = lake.overwrite_arrow(ITEM_VECTORS, table, [day], step="publish", source=source)
     return {"model": source["model"], ITEM_VECTORS.name: {"rows": table.num_rows, "version": version}}
 

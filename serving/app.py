@@ -10,9 +10,11 @@ from redis.backoff import NoBackoff
 from threadpoolctl import threadpool_limits
 
 from contracts import conf
+from models.policy import PolicyParams
 from serving import failures, routes
 from serving.exposures import ExposureParams, Exposures
 from serving.metrics import Metrics
+from serving.policies import Policies
 from serving.reads import Reads
 from serving.schemas import Failure
 from serving.settings import Settings
@@ -26,14 +28,18 @@ def app() -> FastAPI:
     return create_app(Settings())
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Serving over the Redis of these settings; it starts, and answers, also while that Redis is down."""
+def create_app(settings: Settings, params: PolicyParams | None = None) -> FastAPI:
+    """Serving over the Redis of these settings; it starts, and answers, also while that Redis is down.
+
+    `params`: another conf/experiments.toml.
+    """
     metrics = Metrics()
     fast = _client(settings.redis_url, settings.redis_timeout_s)
     patient = _client(settings.redis_url, LOAD_TIMEOUT_S)
     reads = Reads(fast)
     watcher = Watcher(patient, reads, metrics, settings.pointer_poll_s)
     secret = settings.exposures_secret.get_secret_value()
+    policies = Policies(watcher, params or conf.load("experiments", PolicyParams))
     exposures = Exposures(patient, secret, conf.load("exposures", ExposureParams), metrics)
 
     @asynccontextmanager
@@ -53,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         responses={422: {"model": Failure, "description": "The request is not well formed"}},
     )
-    application.include_router(routes.questions(watcher, reads, metrics, exposures, settings.rank_deadline_s))
+    application.include_router(routes.questions(policies, watcher, reads, metrics, exposures, settings.rank_deadline_s))
     application.include_router(routes.operations(watcher, metrics))
     failures.install(application)
     return application

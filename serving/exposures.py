@@ -24,6 +24,7 @@ from serving.answers import request_id
 from serving.generation import Generation
 from serving.metrics import Metrics
 from serving.pages import Visitor
+from serving.policies import Choice
 from serving.shelves import Shelf
 
 QUEUE = 10_000  # entries, about 8 MB; a minute of 150 answers a second
@@ -67,11 +68,10 @@ class Exposures:
         self._metrics = metrics
         self._waiting: deque[bytes] = deque()
 
-    def shown(
-        self, question: Question, generation: Generation | None, slots: Sequence[str], shelves: Sequence[Shelf | None]
-    ) -> None:
-        """Write down the shelves of an answer, if it is one of those that are logged."""
-        if fraction("sample", question.request_id) >= self._params.rate:
+    def shown(self, question: Question, choice: Choice, slots: Sequence[str], shelves: Sequence[Shelf | None]) -> None:
+        """Write down the shelves of an answer, if it is one of those that are logged: all that explore are."""
+        rate = 1.0 if choice.explores else self._params.rate
+        if fraction("sample", question.request_id) >= rate:
             return
         if len(self._waiting) + len(shelves) > QUEUE:
             self._metrics.exposures_dropped(len(shelves))
@@ -79,7 +79,7 @@ class Exposures:
         user, session = self._hashes(question)
         ts = datetime.now(UTC).isoformat()
         for place, (slot, shelf) in enumerate(zip(slots, shelves, strict=True), 1):
-            product_ids, sources = _products(generation, shelf)
+            product_ids, sources = _products(choice.generation, shelf)
             exposure: Exposure = {
                 "request_id": question.request_id,
                 "slot": slot,
@@ -92,16 +92,16 @@ class Exposures:
                 "product_ids": product_ids,
                 "positions": list(range(1, len(product_ids) + 1)),
                 "sources": sources,
-                "propensities": [1.0] * len(product_ids),
+                "propensities": _propensities(shelf, len(product_ids)),
                 "prices_minor": None,
                 "currency": None,
-                "policy": "champion",
-                "experiment": None,
-                "arm": None,
-                "explored": False,
-                "generation": None if generation is None else generation.id,
+                "policy": choice.policy,
+                "experiment": choice.experiment,
+                "arm": choice.arm,
+                "explored": choice.explores,
+                "generation": None if choice.generation is None else choice.generation.id,
                 "degraded": shelf is None or shelf.degraded,
-                "sample_rate": self._params.rate,
+                "sample_rate": rate,
             }
             self._waiting.append(orjson.dumps(exposure))
 
@@ -153,3 +153,7 @@ def _products(generation: Generation | None, shelf: Shelf | None) -> tuple[list[
         return [], []
     ranked = shelf.ranked
     return [generation.product_id(item) for item in ranked.items], [keys.SOURCE_NAMES[code] for code in ranked.sources]
+
+
+def _propensities(shelf: Shelf | None, length: int) -> list[float]:
+    return list(shelf.propensities) if shelf is not None and shelf.propensities else [1.0] * length

@@ -16,6 +16,7 @@ from serving.failures import failure
 from serving.generation import Generation
 from serving.metrics import Metrics
 from serving.pages import Visitor
+from serving.policies import Choice, Policies
 from serving.reads import Reads
 from serving.schemas import (
     BesideQuery,
@@ -40,9 +41,14 @@ Answer = TypeVar("Answer")
 
 
 def questions(
-    watcher: Watcher, reads: Reads, metrics: Metrics, exposures: Exposures, rank_deadline_s: float
+    policies: Policies,
+    watcher: Watcher,
+    reads: Reads,
+    metrics: Metrics,
+    exposures: Exposures,
+    rank_deadline_s: float,
 ) -> APIRouter:
-    """The shop's questions. Each takes the live generation once and answers from that one throughout."""
+    """The shop's questions. Each takes a generation once, that of its policy, and answers from that one throughout."""
     router = APIRouter(route_class=DirectRoute)
     away = reads.away()
 
@@ -58,20 +64,23 @@ def questions(
     async def shelves_of(
         question: Question, wanted: Sequence[tuple[str, int]]
     ) -> tuple[Generation | None, Sequence[Shelf | None]]:
-        generation = watcher.generation
+        choice = policies.choose(question.request_id, question.visitor)
+        generation = choice.generation
         made: Sequence[Shelf | None] = [None] * len(wanted)
         if generation is not None:
             until = question.started + rank_deadline_s
             made = await whole(lambda reads: pages.page(generation, reads, question.visitor, wanted, until))
-        shown(question, generation, [slot for slot, _ in wanted], made)
-        return generation, made
+        return generation, shown(question, choice, [slot for slot, _ in wanted], made)
 
     def shown(
-        question: Question, generation: Generation | None, slots: Sequence[str], made: Sequence[Shelf | None]
-    ) -> None:
-        for shelf in made:
+        question: Question, choice: Choice, slots: Sequence[str], made: Sequence[Shelf | None]
+    ) -> Sequence[Shelf | None]:
+        """The shelves in the order of the request's policy, counted and logged."""
+        tried = policies.shelves(question.request_id, choice, slots, made)
+        for shelf in tried:
             metrics.shelf(question.route, shelf, question.started)
-        exposures.shown(question, generation, slots, made)
+        exposures.shown(question, choice, slots, tried)
+        return tried
 
     @router.get("/users/{user_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def recommendations(user_id: str, query: Annotated[RecommendationsQuery, Query()]) -> bytes:
@@ -100,11 +109,12 @@ def questions(
         return answers.page(question.request_id, generation, made, [slot for slot, _ in wanted])
 
     async def of_product(slot: str, product_id: str, query: BesideQuery) -> bytes:
-        question, generation, shelf = Question(slot), watcher.generation, None
-        if generation is not None:
+        question, shelf = Question(slot), None
+        choice = policies.choose(question.request_id, question.visitor)
+        if (generation := choice.generation) is not None:
             k, age = query.k, query.age
             shelf = await whole(lambda reads: shelves.of_product(generation, reads, slot, product_id, k, age))
-        shown(question, generation, [slot], [shelf])
+        [shelf] = shown(question, choice, [slot], [shelf])
         return answers.items(question.request_id, generation, shelf)
 
     @router.get("/products/{product_id}/similar", response_model=Items, tags=["shelves"])
@@ -118,11 +128,12 @@ def questions(
         return await of_product("bought_together", product_id, query)
 
     def of_place(slot: str, query: ScopeQuery) -> bytes:
-        question, generation, shelf = Question(slot), watcher.generation, None
-        if generation is not None:
+        question, shelf = Question(slot), None
+        choice = policies.choose(question.request_id, question.visitor)
+        if (generation := choice.generation) is not None:
             place = Place(slot, query.channel, query.category)
             shelf = shelves.of_place(generation, place, query.k, query.age, degraded=not reads.available)
-        shown(question, generation, [slot], [shelf])
+        [shelf] = shown(question, choice, [slot], [shelf])
         return answers.items(question.request_id, generation, shelf)
 
     @router.get("/popular", response_model=Items, tags=["shelves"])

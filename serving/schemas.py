@@ -91,7 +91,7 @@ class PricesBody(_Input):
 
 class Item(BaseModel):
     product_id: str
-    score: float = Field(description="Unitless, falling along the list")
+    score: float = Field(description="Unitless, falling along the list where it is not shuffled to explore")
     source: Literal[
         "repeat", "collaborative", "content", "popular", "session", "pinned", "bought_together", "trending"
     ] = Field(

@@ -27,6 +27,7 @@ class Shelf:
     ranked: Ranked
     degraded: bool
     rung: str = "list"
+    propensities: Sequence[float] = ()  # of each product in its place; none: certain
 
 
 @dataclass(frozen=True, slots=True)

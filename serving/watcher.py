@@ -1,4 +1,4 @@
-"""Follows the live pointer and the rules: loads what is new whole, then swaps it in; sees Redis go and come back."""
+"""Follows the pointers and the rules: loads what is new whole, then swaps it in; sees Redis go and come back."""
 
 import asyncio
 import logging
@@ -19,15 +19,16 @@ log = logging.getLogger(__name__)
 
 
 class Watcher:
-    """Holds the generation that new requests answer from: None until the first was loaded."""
+    """Holds the generation that new requests answer from: None until the first was loaded; beside it a challenger."""
 
     def __init__(self, client: Redis, reads: Reads, metrics: Metrics, poll_s: float) -> None:
         self.generation: Generation | None = None
+        self.challenger: Generation | None = None
         self._client = client
         self._reads = reads
         self._metrics = metrics
         self._poll_s = poll_s
-        self._refused: str | None = None
+        self._refused = set[str]()
         self._known: Known | None = None  # until rules were read once, or found not to be there
         self._book: bytes | None = None
         self._refused_book: bytes | None = None
@@ -61,33 +62,42 @@ class Watcher:
                 await asyncio.sleep(self._poll_s)
 
     async def look(self) -> None:
-        """Take over the generation that the pointer names, and the rules, unless they are those that we have."""
-        live, book, changes = await self._client.mget([keys.LIVE, rules.BOOK, rules.CHANGES])
+        """Take over the generations that the pointers name, and the rules, unless they are those that we have."""
+        live, challenger, book, changes = await self._client.mget(
+            [keys.LIVE, keys.CHALLENGER, rules.BOOK, rules.CHANGES]
+        )
         if not self._reads.available:
             log.info("redis is back")
         self._reads.recovered()
         await self._take_rules(book, int(changes or 0))
-        if self._known is None:
+        if (known := self._known) is None:
             return  # what must not be shown is not known
-        if live is not None and (self.generation is None or live.decode() != self.generation.id):
-            await self._take_generation(live.decode(), self._known)
-        elif self.generation is not None and self.generation.rules.known is not self._known:
-            self.generation = await asyncio.to_thread(self.generation.under, self._known)
+        if self.generation is not None:
+            self.generation = await _under(self.generation, known)
+        before = None if self.generation is None else self.generation.id
+        if live is not None and live.decode() != before and (loaded := await self._whole(live.decode(), known)):
+            self.generation = loaded
+            self._metrics.generation_loaded(before, loaded.id)
+        self.challenger = None if challenger is None else await self._whole(challenger.decode(), known)
 
-    async def _take_generation(self, live: str, known: Known) -> None:
+    async def _whole(self, wanted: str, known: Known) -> Generation | None:
+        """The generation of that name under these rules, read when we do not hold it; None when it is not whole."""
+        held = [one for one in (self.generation, self.challenger) if one is not None]
+        for generation in held:
+            if generation.id == wanted:
+                return await _under(generation, known)
+        akin = next((one for one in held if keys.base(one.id) == keys.base(wanted)), None)
         try:
-            loaded = await Generation.load(self._client, live, self.generation, known)
+            loaded = await Generation.load(self._client, wanted, akin, known)
         except Incomplete as error:
-            if self._refused != live:
+            if wanted not in self._refused:
                 log.error("%s", error)
-            self._refused = live
-            return
-        before = self.generation.id if self.generation else None
-        self.generation, self._refused = loaded, None
-        self._metrics.generation_loaded(before, loaded.id)
-        log.info(
-            "generation=%s products=%d scopes=%d", live, len(loaded.items) // keys.ITEM_CHARACTERS, len(loaded.scopes)
-        )
+            self._refused.add(wanted)
+            return None
+        self._refused.discard(wanted)
+        products = len(loaded.items) // keys.ITEM_CHARACTERS
+        log.info("generation=%s products=%d scopes=%d", wanted, products, len(loaded.scopes))
+        return loaded
 
     async def _take_rules(self, book: bytes | None, changes: int) -> None:
         """Read what changed. A Redis that was emptied lifts no rule: what it does not hold any more stays as it was."""
@@ -108,3 +118,8 @@ class Watcher:
                 blocked = rules.merged(known.blocked, blocked)
             known, self._changes = replace(known, blocked=blocked), changes
         self._known = known
+
+
+async def _under(generation: Generation, known: Known) -> Generation:
+    """The generation with these rules, itself when it has them."""
+    return generation if generation.rules.known is known else await asyncio.to_thread(generation.under, known)

@@ -25,6 +25,8 @@ load = typer.Typer(no_args_is_help=True, help="Fill the shop.")
 app.add_typer(load, name="load")
 rules = typer.Typer(no_args_is_help=True, help="What merchandisers pin, boost and forbid.")
 app.add_typer(rules, name="rules")
+challenger = typer.Typer(no_args_is_help=True, help="Another model beside the live one, for an experiment.")
+app.add_typer(challenger, name="challenger")
 
 
 def main() -> None:
@@ -225,6 +227,27 @@ def rollback() -> None:
     from pipelines import publish
 
     _print(publish.rollback())
+
+
+@challenger.command("publish")
+def challenger_publish(
+    day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the last day known, UTC")],
+    version: Annotated[int, typer.Option(help="of the recommender in MLflow", min=1)],
+) -> None:
+    """Publish a generation by that version beside the live one, for the share of visitors in conf/experiments.toml."""
+    _load_environment()
+    from pipelines import challenge
+
+    _print(challenge.run(day.date(), version))
+
+
+@challenger.command("withdraw")
+def challenger_withdraw() -> None:
+    """The champion answers everybody again."""
+    _load_environment()
+    from pipelines import challenge
+
+    _print(challenge.withdraw())
 
 
 @rules.command("show")

@@ -3,7 +3,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from pipelines.tracking import CHAMPION, PREVIOUS, NoModel, Tracking
+from pipelines.tracking import CHALLENGER, CHAMPION, PREVIOUS, NoModel, Tracking
 
 DAY = date(2017, 1, 1)
 
@@ -69,6 +69,16 @@ def test_the_newest_version_of_a_day_is_found_and_its_absence_told(tracking, tmp
     with pytest.raises(NoModel, match="recommender has no champion"):
         tracking.champion("recommender")
     assert tracking.version("unheard-of", CHAMPION) is None
+
+
+def test_any_version_may_challenge(tracking, tmp_path):
+    first, second = (trained(tracking, tmp_path / "model") for _ in range(2))
+    tracking.promote(first, day=DAY, reason="good")
+    tracking.challenge("recommender", int(second.number))
+    assert tracking.chosen("recommender", CHALLENGER).number == second.number
+    assert tracking.champion("recommender").number == first.number
+    with pytest.raises(NoModel, match="recommender has no version 7"):
+        tracking.challenge("recommender", 7)
 
 
 def test_a_run_that_fails_says_so(tracking):

@@ -17,6 +17,7 @@ from models.policy import fraction
 from serving import exposures as log
 from serving.exposures import ExposureParams, Exposures, Question
 from serving.metrics import Metrics
+from serving.policies import Choice
 from tests.serving.conftest import SECRET
 
 ANNA = str(user_id(3))
@@ -110,14 +111,14 @@ def dropped(made):
 def show(made, *numbers):
     """Nothing was there to be shown, and that is logged."""
     for number in numbers:
-        made.shown(Question("popular", request_id=f"r{number}"), None, ["popular"], [None])
+        made.shown(Question("popular", request_id=f"r{number}"), Choice(None), ["popular"], [None])
 
 
 async def test_a_full_queue_drops_and_counts(monkeypatch, client, redis_server):
     monkeypatch.setattr(log, "QUEUE", 3)
     made, connection = a_log(redis_server.url)
     show(made, 1, 2, 3, 4, 5)
-    made.shown(Question("home"), None, ["a", "b"], [None, None])
+    made.shown(Question("home"), Choice(None), ["a", "b"], [None, None])
     assert dropped(made) == 2 + 2
     async with made.leaving():
         pass
@@ -159,6 +160,13 @@ def test_the_request_decides_whether_it_is_logged(redis_server, rate):
     kept = [json.loads(entry) for entry in made._waiting]
     assert [row["request_id"] for row in kept] == [f"r{n}" for n in range(200) if fraction("sample", f"r{n}") < rate]
     assert {row["sample_rate"] for row in kept} <= {rate}
+
+
+def test_what_explores_is_always_logged(redis_server):
+    made, _ = a_log(redis_server.url, rate=0.0)
+    made.shown(Question("popular"), Choice(None, explores=True), ["popular"], [None])
+    [entry] = made._waiting
+    assert json.loads(entry)["sample_rate"] == 1.0
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1])

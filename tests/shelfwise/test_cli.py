@@ -83,6 +83,14 @@ def test_unknown_step_and_bad_day_are_usage_errors(run):
     assert run("run", "ingest", "--day", "28.12.2017").exit_code == 2
 
 
+def test_a_challenger_is_published_for_its_day_and_withdrawn(run, monkeypatch):
+    monkeypatch.setattr("pipelines.challenge.run", lambda day, version: {"day": day, "version": version})
+    monkeypatch.setattr("pipelines.challenge.withdraw", lambda: {"challenger": None})
+    said = run("challenger", "publish", "--day", "2017-12-28", "--version", "7")
+    assert json.loads(said.stdout) == {"day": "2017-12-28", "version": 7}
+    assert json.loads(run("challenger", "withdraw").stdout) == {"challenger": None}
+
+
 def test_backfill_without_bounds_leaves_them_to_the_shop(run, monkeypatch):
     asked = []
     monkeypatch.setattr("pipelines.day.backfill", lambda first, last, on_step: asked.append((first, last)) or {})

@@ -1,0 +1,214 @@
+"""Who answers whom: champion and challenger side by side, and shelves that are shuffled to learn what showing does."""
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from redis import Redis
+
+from benchmarks.synthetic import Synthetic, user_id
+from contracts import exposures, rules, sessions
+from contracts.rules import Exclusion, Pin, RuleBook
+from models.policy import Experiment, PolicyParams, Shuffle
+from pipelines import challenge, publish
+from serving.app import create_app
+from serving.settings import Settings
+from tests.serving.conftest import SECRET, make_live
+
+CHAMPION, CHALLENGER = (Synthetic(tag, users=40, products=200, length=30) for tag in (1, 2))
+USERS = [str(user_id(number)) for number in range(40)]
+NOBODY, SHUFFLED = Shuffle(0.0, 1), Shuffle(1.0, 4)
+HALF = Experiment("half", 0.5)
+
+
+@pytest.fixture
+def client(redis_url):
+    with Redis.from_url(redis_url) as client:
+        make_live(client, CHAMPION)
+        yield client
+
+
+@asynccontextmanager
+async def asking(redis_url, experiment=HALF, shuffle=NOBODY):
+    """A function that asks serving under these policies for the answer."""
+    settings = Settings(redis_url=redis_url, exposures_secret=SECRET, redis_timeout_s=5, pointer_poll_s=0.01)
+    app = create_app(settings, PolicyParams(shuffle, experiment))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://serving") as http:
+
+            async def ask(path, body=None):
+                answer = await (http.get(path) if body is None else http.post(path, json=body))
+                assert answer.status_code == 200
+                return answer.json()
+
+            while (await http.get("/ready")).status_code != 200:
+                await asyncio.sleep(0.01)
+            yield ask
+
+
+async def until(condition):
+    """Wait until what is asked again and again is so."""
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+def shelf(user):
+    return f"/users/{user}/recommendations?k=10"
+
+
+def answered_by(generation):
+    async def condition(ask, user):
+        return (await ask(shelf(user)))["generation"] == generation
+
+    return condition
+
+
+def let_challenge(client):
+    CHALLENGER.write(client)
+    with publish.lease(client) as token:
+        challenge.point(client, token, CHALLENGER.generation)
+
+
+def logged(client):
+    """What the log says of each answer's first shelf."""
+    rows = [json.loads(fields[exposures.EVENT_FIELD]) for _, fields in client.xrange(exposures.STREAM)]
+    return {row["request_id"]: row for row in rows if row["shelf"] == 1}
+
+
+async def test_each_arm_is_shown_its_own_generation_and_the_log_tells(redis_url, client):
+    arms = {user: HALF.arm(user) for user in USERS}
+    assert {*arms.values()} == {"champion", "challenger"}
+    theirs = next(user for user in USERS if arms[user] == "challenger")
+    async with asking(redis_url) as ask:
+        early = await ask(shelf(theirs))  # no challenger yet
+        assert early["generation"] == CHAMPION.generation
+        let_challenge(client)
+        await until(lambda: answered_by(CHALLENGER.generation)(ask, theirs))
+        answers = {user: await ask(shelf(user)) for user in USERS}
+        page = await ask("/pages/home", {"user_id": theirs, "shelves": [{"slot": "for_you"}]})
+        strangers = [await ask("/popular"), await ask(f"/products/{USERS[0]}/similar")]
+        visit = next(f"s{number}" for number in range(99) if HALF.arm(f"s{number}") == "challenger")
+        session = await ask(f"/sessions/{visit}/recommendations")
+        prices = await ask("/prices", {"product_ids": [USERS[0]]})
+    of = {"champion": CHAMPION.generation, "challenger": CHALLENGER.generation}
+    assert {user: answer["generation"] for user, answer in answers.items()} == {u: of[arms[u]] for u in USERS}
+    assert page["generation"] == session["generation"] == CHALLENGER.generation
+    assert {one["generation"] for one in (*strangers, prices)} == {CHAMPION.generation}  # prices: the same for all
+    rows = logged(client)
+    for user, answer in answers.items():
+        row = rows[answer["request_id"]]
+        told = (row["experiment"], row["arm"], row["policy"], row["generation"])
+        assert told == ("half", arms[user], arms[user], answer["generation"])
+    told = rows[early["request_id"]]
+    assert (told["arm"], told["policy"]) == ("challenger", "champion")
+    told = rows[strangers[0]["request_id"]]
+    assert (told["experiment"], told["arm"], told["policy"]) == (None, None, "champion")
+
+
+async def test_a_challenger_comes_under_rules_and_goes_again(redis_url, client):
+    theirs = next(user for user in USERS if HALF.arm(user) == "challenger")
+    let_challenge(client)
+    async with asking(redis_url) as ask:
+        await until(lambda: answered_by(CHALLENGER.generation)(ask, theirs))
+        forbidden = (await ask(shelf(theirs)))["items"][0]["product_id"]
+        client.set(rules.BOOK, rules.encode(RuleBook(exclude=(Exclusion(product=forbidden),)), 1))
+
+        async def gone():
+            answer = await ask(shelf(theirs))
+            assert answer["generation"] == CHALLENGER.generation
+            return forbidden not in [item["product_id"] for item in answer["items"]]
+
+        await until(gone)
+        with publish.lease(client) as token:
+            challenge.point(client, token, None)
+
+        async def champion_answers():
+            answer = await ask(shelf(theirs))
+            assert answer["degraded"] is False  # what it was shown is there until all have looked
+            return answer["generation"] == CHAMPION.generation
+
+        await until(champion_answers)
+
+
+async def test_without_an_experiment_a_challenger_answers_nobody(redis_url, client):
+    let_challenge(client)
+    async with asking(redis_url, Experiment("", 1.0)) as ask:
+        answers = [await ask(shelf(user)) for user in USERS]
+    assert {answer["generation"] for answer in answers} == {CHAMPION.generation}
+
+
+async def test_shuffled_shelves_hold_the_same_products_and_the_log_their_probabilities(redis_url, client):
+    async with asking(redis_url, shuffle=NOBODY) as ask:
+        plain = (await ask(shelf(USERS[0])))["items"]
+    async with asking(redis_url, shuffle=SHUFFLED) as ask:
+        answer = await ask(shelf(USERS[0]))
+    shown = answer["items"]
+    assert shown[:3] == plain[:3]
+    assert shown[3:] != plain[3:]
+    assert sorted(item["product_id"] for item in shown) == sorted(item["product_id"] for item in plain)
+    assert {item["product_id"]: item for item in shown} == {item["product_id"]: item for item in plain}
+    row = logged(client)[answer["request_id"]]
+    assert row["product_ids"] == [item["product_id"] for item in shown]
+    assert row["propensities"] == pytest.approx([1.0] * 3 + [1 / 7] * 7)  # all are drawn: seven orders of seven
+    assert (row["explored"], row["sample_rate"]) == (True, 1.0)
+
+
+async def test_who_is_not_drawn_is_shown_the_list_with_the_probability_of_that(redis_url, client):
+    async with asking(redis_url, shuffle=Shuffle(1e-9, 4)) as ask:
+        answer = await ask(shelf(USERS[0]))
+    row = logged(client)[answer["request_id"]]
+    assert row["propensities"] == pytest.approx([1.0] * 3 + [1 - 1e-9 + 1e-9 / 7] * 7, abs=1e-14)
+    assert row["explored"] is False
+
+
+async def test_what_is_pinned_stays_in_its_place(redis_url, client):
+    pinned = str(CHAMPION.shown(CHAMPION.popular(0)[7]))
+    client.set(rules.BOOK, rules.encode(RuleBook(pin=(Pin("for_you", pinned, 6),)), 1))
+    async with asking(redis_url, shuffle=Shuffle(1.0, 1)) as ask:
+        answers = [await ask(shelf(USERS[0])) for _ in range(5)]
+    rows = logged(client)
+    for answer in answers:
+        assert answer["items"][5]["product_id"] == pinned
+        propensities = rows[answer["request_id"]]["propensities"]
+        assert propensities == pytest.approx([1 / 9] * 5 + [1.0] + [1 / 9] * 4)
+
+
+async def test_what_was_viewed_lately_is_never_shuffled(redis_url, client):
+    viewed = [str(CHAMPION.shown(number)) for number in CHAMPION.popular(0)[:8]]
+    now_ms = int(time.time() * 1_000)
+    clicks = [
+        sessions.record({"event_id": product, "product_id": product, "kind": "view"}, now_ms - 1_000 * age)
+        for age, product in enumerate(viewed)
+    ]
+    client.set(sessions.session_key("s1"), sessions.merged(*clicks))
+    async with asking(redis_url, shuffle=Shuffle(1.0, 1)) as ask:
+        answer = await ask("/sessions/s1/recommendations?slot=recently_viewed&k=8")
+    assert [item["product_id"] for item in answer["items"]] == viewed
+    assert logged(client)[answer["request_id"]]["propensities"] == [1.0] * 8
+
+
+async def test_a_shopper_keeps_their_arm_in_every_session(redis_url, client):
+    visits = {arm: next(f"s{n}" for n in range(99) if HALF.arm(f"s{n}") == arm) for arm in ("champion", "challenger")}
+    async with asking(redis_url) as ask:
+        asked = [(user, await ask(f"{shelf(user)}&session_id={s}")) for user in USERS[:9] for s in visits.values()]
+    rows = logged(client)
+    assert [rows[answer["request_id"]]["arm"] for _, answer in asked] == [HALF.arm(user) for user, _ in asked]
+
+
+async def test_every_shelf_is_shuffled_and_logged_like_any_other(redis_url, client):
+    product = CHAMPION.shown(CHAMPION.popular(0)[0])
+    paths = ["/popular", "/trending", f"/products/{product}/similar", f"/products/{product}/bought-together"]
+    async with asking(redis_url, shuffle=Shuffle(1.0, 1)) as ask:
+        answers = [await ask(f"{path}?k=5") for path in paths]
+        home = {"cart_product_ids": [str(product)], "shelves": [{"slot": "cart", "k": 5}]}
+        page = await ask("/pages/home", home)
+    rows = logged(client)
+    for answer, items in [*((one, one["items"]) for one in answers), (page, page["shelves"][0]["items"])]:
+        row = rows[answer["request_id"]]
+        assert row["product_ids"] == [item["product_id"] for item in items]
+        assert (row["explored"], row["propensities"]) == (True, pytest.approx([1 / 5] * 5))

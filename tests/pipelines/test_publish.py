@@ -144,11 +144,6 @@ def client(settings):
         yield client
 
 
-@pytest.fixture(autouse=True)
-def _short_lease(monkeypatch):
-    monkeypatch.setattr(publish, "LEASE_S", 1)
-
-
 def make_live(client, synthetic):
     synthetic.write(client)
     with publish.lease(client) as token:
@@ -346,7 +341,8 @@ def test_marts_that_make_no_sense_are_refused(settings, client, lake, table, cha
     assert client.get(keys.LIVE) is None
 
 
-def test_two_publishers_do_not_meet(redis_url):
+def test_two_publishers_do_not_meet(redis_url, monkeypatch):
+    monkeypatch.setattr(publish, "LEASE_S", 1)  # the second one waits for it
     client = redis.Redis.from_url(redis_url)
     with publish.lease(client) as token:
         monopolist = client.get(keys.LEASE)

@@ -38,14 +38,20 @@ def bought_together(
     """
     lines = _lines(orders, order_status, products, as_of, params)
     # What few bought is in no pair that enough bought (Agrawal, Srikant, VLDB 1994): most products fall away unpaired.
-    bought = lines.select("user_id", "product_id").distinct().groupBy("product_id").agg(F.count("*").alias("shoppers"))
-    sold = bought.where(F.col("shoppers") >= params.min_shoppers)
-    pairs = _pairs(lines.join(sold, "product_id", "left_semi"), params)
-    both = pairs.union(pairs.select("b", "a", "shoppers"))
-    of_a, of_b = (sold.select(F.col("product_id").alias(side), F.col("shoppers").alias(f"of_{side}")) for side in "ab")
+    bought = lines.select("user_id", "product_id").distinct().groupBy("product_id").agg(F.count("*").alias("of"))
+    numbered = F.row_number().over(Window.orderBy("product_id"))  # two numbers are eight bytes, two ids seventy
+    sold = bought.where(F.col("of") >= params.min_shoppers).withColumn("number", numbered)
+    pairs = _pairs(lines.join(sold, "product_id"), params)
+    one, other = (sold.select(*(F.col(name).alias(f"{name}_{side}") for name in sold.columns)) for side in "ab")
+    told = pairs.join(one, "number_a").join(other, "number_b")
     cosine = F.col("shoppers") / F.sqrt(F.col("of_a") * F.col("of_b"))
     support = F.col("shoppers") / (F.col("shoppers") + params.prior_shoppers)
-    scored = both.join(of_a, "a").join(of_b, "b").select("a", "b", (cosine * support).alias("score"))
+    score = (cosine * support).alias("score")
+    ways = [
+        F.struct(F.col(f"product_id_{a}").alias("a"), F.col(f"product_id_{b}").alias("b"), score)
+        for a, b in ("ab", "ba")
+    ]
+    scored = told.select(F.inline(F.array(*ways)))
     place = F.row_number().over(Window.partitionBy("a").orderBy(F.desc("score"), "b"))
     best = scored.withColumn("place", place).where(F.col("place") <= params.companions)
     listed = best.groupBy("a").agg(F.array_sort(F.collect_list(F.struct("place", "b", "score"))).alias("best"))
@@ -73,10 +79,11 @@ def _lines(
 
 
 def _pairs(lines: DataFrame, params: BoughtTogetherParams) -> DataFrame:
-    """Pairs a < b of products, and how many shoppers bought both in one order."""
-    drawn = F.array_sort(F.collect_list(F.struct(F.xxhash64("order_id", "product_id").alias("draw"), "product_id")))
-    kept = F.array_sort(F.slice("drawn", 1, params.basket_products).getField("product_id"))
+    """Pairs number_a < number_b of products, and how many shoppers bought both in one order."""
+    drawn = F.array_sort(F.collect_list(F.struct(F.xxhash64("order_id", "product_id").alias("draw"), "number")))
+    kept = F.array_sort(F.slice("drawn", 1, params.basket_products).getField("number"))
     behind = F.slice("basket", F.col("at") + 2, params.basket_products)
+    pair = F.shiftleft(F.col("a").cast("bigint"), 32).bitwiseOR(F.col("b").cast("bigint")).alias("pair")
     return (
         lines.repartition("user_id")  # a shopper's pairs meet before any of them travels
         .groupBy("user_id", "order_id")
@@ -84,8 +91,14 @@ def _pairs(lines: DataFrame, params: BoughtTogetherParams) -> DataFrame:
         .select("user_id", kept.alias("basket"))
         .select("user_id", "basket", F.posexplode("basket").alias("at", "a"))
         .select("user_id", "a", F.explode(behind).alias("b"))
+        .select("user_id", pair)
         .distinct()
-        .groupBy("a", "b")
+        .groupBy("pair")
         .agg(F.count("*").alias("shoppers"))
         .where(F.col("shoppers") >= params.min_shoppers)
+        .select(
+            F.shiftright("pair", 32).cast("int").alias("number_a"),
+            F.col("pair").bitwiseAND(F.lit(0xFFFFFFFF)).cast("int").alias("number_b"),
+            "shoppers",
+        )
     )

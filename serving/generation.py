@@ -208,7 +208,7 @@ async def _vectors(
 async def _companions(client: Redis, generation: str, meta: Mapping[str, Any]) -> Companions:
     chunks = [await client.get(keys.companions_key(generation, start)) or b"" for start in meta["vector_chunks"]]
     try:
-        return Companions.of(chunks, meta["items"])
+        return await asyncio.to_thread(Companions.of, chunks, meta["items"])  # requests are answered meanwhile
     except ValueError as error:
         raise Incomplete(f"generation {generation} lacks a part of what is bought together: {error}") from error
 

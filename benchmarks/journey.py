@@ -26,7 +26,9 @@ from kept
 INTERACTION_ROWS = """
 select transaction_timestamp::date as day, lpad(household_id::text, 12, '0') as user_id,
   lpad(product_id::text, 12, '0') as product_id, store_id::text as channel,
-  count(distinct basket_id)::int as orders, sum(quantity)::bigint as units, 0::bigint as paid_minor
+  count(distinct basket_id)::int as orders, sum(quantity)::bigint as units,
+  -- Of the sales value the shopper did not pay what a manufacturer's coupon was worth.
+  sum(greatest(0, round(sales_value * 100)::bigint - round(coupon_disc * 100)::bigint))::bigint as paid_minor
 from transactions semi join kept using (product_id) where quantity > 0 group by all
 """
 BASKET_LINES = """

@@ -4,6 +4,7 @@ A slot's order is its ranker's where one was learned (models.ranker), else a wei
 rank for evaluation, for the published lists and for the benchmark.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -123,15 +124,27 @@ def _best(found: Candidates, total: Scores, loudness: Scores, k: int) -> Ranked:
 
 def top(scores: Scores, k: int) -> Numbers:
     """The k highest of each row, best first; equal scores in order of their numbers. (users, k)"""
-    k = min(k, scores.shape[1])
-    if k == 0:
-        return np.empty((len(scores), 0), dtype=np.int64)
-    least = np.partition(scores, -k, axis=1)[:, -k]  # (users,)
+    width = scores.shape[1]
+    k = min(k, width)
     picked = np.empty((len(scores), k), dtype=np.int64)
+    if picked.size == 0:
+        return picked
+    # Columns in blocks, c in block c % blocks. At least k scores reach the k-th best of the blocks' maxima, so no other
+    # block holds one of the k highest: few columns are left to look at.
+    stretch = math.isqrt(width // k)
+    blocks = width // stretch
+    whole = stretch * blocks
+    highest = scores[:, :whole].reshape(len(scores), stretch, blocks).max(axis=1)
+    bound = np.partition(highest, -k, axis=1)[:, -k]  # (users,)
+    steps, rest = np.arange(0, whole, blocks)[:, None], np.arange(whole, width)
     for row, values in enumerate(scores):
-        above = np.flatnonzero(values > least[row])
-        level = np.flatnonzero(values == least[row])[: k - len(above)]
-        chosen = np.concatenate([above, level])
+        worth = np.flatnonzero(highest[row] >= bound[row])
+        columns = np.concatenate([(steps + worth).ravel(), rest])  # rising
+        columns = columns[values[columns] >= bound[row]]
+        found = values[columns]
+        least = np.partition(found, -k)[-k]
+        above, level = columns[found > least], columns[found == least]
+        chosen = np.concatenate([above, level[: k - len(above)]])
         picked[row] = chosen[np.lexsort((chosen, -values[chosen]))]
     return picked
 

@@ -5,7 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from models.shoppers import Catalogue, Log, Numbers, Scores, Shoppers
+from features.formulas import decay
+from models.shoppers import Catalogue, Log, Numbers, Scores, Shoppers, matrix
 
 NEVER = np.float32(np.nan)  # LightGBM's missing value: sent down the better branch of each split
 
@@ -24,6 +25,7 @@ class Past:
     first: Scores  # (cells,) age of the oldest purchase in days
     last: Scores  # (cells,) age of the newest
     second: Scores  # (cells,) age of the newest on another day, NEVER when there was one day only
+    last_price: Scores  # (cells,) paid for a unit the newest time, minor units, NEVER when unknown
 
     @classmethod
     def of(cls, log: Log, codes: Numbers) -> "Past":
@@ -34,7 +36,7 @@ class Past:
         key, age = key[order], log.age_days[order]
         if not len(key):
             nothing = np.zeros(0, dtype=np.float32)
-            return cls(key, groups, *(nothing for _ in range(8)))
+            return cls(key, groups, *(nothing for _ in range(9)))
         begins = np.concatenate([[True], key[1:] != key[:-1]])
         start = np.flatnonzero(begins)
         another_day = begins | np.concatenate([[True], age[1:] != age[:-1]])
@@ -59,6 +61,7 @@ class Past:
             first=np.maximum.reduceat(age, start),
             last=np.minimum.reduceat(age, start),
             second=second,
+            last_price=unit_price(log.paid[order][start], log.units[order][start]),
         )
 
     def at(self, row: Numbers, group: Numbers, missing: dict[str, float]) -> dict[str, Scores]:
@@ -90,9 +93,12 @@ class Pairs:
     def lately(self, days: int) -> Scores:
         """Orders of the product by the shopper in the last `days` days. (pairs,)"""
         log = self.shoppers.log
-        new = log.age_days <= days
-        recent = Log(*(getattr(log, name)[new] for name in Log.__slots__))
-        return Past.of(recent, self._products).at(self.row, self.item, {"orders": 0.0})["orders"]
+        return self._added_up(np.where(log.age_days <= days, log.orders, 0))
+
+    def faded(self, days: int) -> Scores:
+        """Orders of the product by the shopper, each half as heavy for every `days` days of age. (pairs,)"""
+        log = self.shoppers.log
+        return self._added_up(log.orders * decay(log.age_days, days))
 
     def relative(self, values: Scores) -> Scores:
         """Shares of the shopper's highest among the pairs. (pairs,)"""
@@ -103,7 +109,7 @@ class Pairs:
     @cached_property
     def own(self) -> dict[str, Scores]:
         """The shopper's past with the product itself. (pairs,) each"""
-        return self._past(self._products, self.item)
+        return self._bought.at(self.row, self.item, AMOUNTS | AGES | {"last_price": float("nan")})
 
     @cached_property
     def category(self) -> dict[str, Scores]:
@@ -141,11 +147,12 @@ class Pairs:
         last = np.full(users, NEVER, dtype=np.float32)
         np.fmin.at(last, log.row, log.age_days)
         recent = log.age_days <= 84
-        cells = Past.of(log, self._products)
+        cells = self._bought
         owner = cells.keys // cells.groups
         each = {
             "orders": np.bincount(log.row, log.orders, minlength=users),
             "products": np.bincount(owner, minlength=users),
+            "products_28d": np.bincount(owner[cells.last <= 28], minlength=users),
             "visits": np.bincount(visit // _AGES, minlength=users),
             "visits_28d": np.bincount((visit // _AGES)[visit % _AGES <= 28], minlength=users),
             "last": last,
@@ -167,15 +174,21 @@ class Pairs:
         return np.unique(log.row * _AGES + np.minimum(log.age_days, _AGES - 1).astype(np.int64))
 
     @cached_property
-    def _products(self) -> Numbers:
-        return np.arange(len(self.known))
+    def _bought(self) -> Past:
+        return Past.of(self.shoppers.log, np.arange(len(self.known)))
+
+    def _added_up(self, values: Scores) -> Scores:
+        """A figure of each purchase, added up by shopper and product. (purchases,) to (pairs,)"""
+        log = self.shoppers.log
+        cells = matrix(log.row, log.item, values, self.shoppers.orders.shape)
+        return np.asarray(cells[self.row, self.item], dtype=np.float32).ravel()
 
     def _past(self, codes: Numbers, group: Numbers) -> dict[str, Scores]:
         return Past.of(self.shoppers.log, codes).at(self.row, group, AMOUNTS | AGES)
 
     def _distinct(self, newest: float) -> Scores:
         """Products of the pair's category whose first purchase is at most so many days old. (pairs,)"""
-        cells = Past.of(self.shoppers.log, self._products)
+        cells = self._bought
         codes, groups = self.known.category_codes, int(self.known.category_codes.max(initial=0)) + 1
         fresh = cells.first <= newest
         key = (cells.keys // cells.groups)[fresh] * groups + codes[(cells.keys % cells.groups)[fresh]]
@@ -184,3 +197,8 @@ class Pairs:
 
 
 _AGES = 1 << 16
+
+
+def unit_price(paid: Scores, units: Scores) -> Scores:
+    """Minor units for one; NEVER where nothing is known to have been paid."""
+    return np.where((paid > 0) & (units > 0), paid / np.maximum(units, 1), NEVER).astype(np.float32)

@@ -2,7 +2,8 @@
 
 LightGBM learns from earlier windows of the shop's own history: candidates and features as they were before the window,
 labels what was bought in it. LambdaRank (Burges, "From RankNet to LambdaRank to LambdaMART", 2010) looks at pairs of a
-shopper's products, the binary objective at each product alone; they err differently, and their mean is the best.
+shopper's products, XE-NDCG (Bruch, "An Alternative Cross Entropy Loss for Learning-to-Rank", 2021) at each shopper's
+list, the binary objective at each product alone; they err differently, so a slot may take the mean of several.
 """
 
 import json
@@ -29,6 +30,8 @@ class SlotRanker:
     leaves: int
     negatives: int
     """Candidates that each shopper did not buy in the window and that are learned from, drawn from all alike."""
+    objectives: tuple[str, ...]
+    """LightGBM's name of each ranker's objective; the rankers' scores are averaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,7 @@ class RankerParams:
     shoppers: int
     """Most shoppers of a window that are learned from."""
     least_groups: int
-    """With fewer shoppers who bought anything in the windows, the blend ranks."""
-    objectives: tuple[str, ...]
-    """LightGBM's name of each ranker's objective; the scores of a slot's rankers are averaged."""
+    """With fewer shoppers who bought any candidate in the newest window, the blend ranks."""
     learning_rate: float
     least_leaf: int
     row_share: float
@@ -92,7 +93,7 @@ class Rankers:
     trees: dict[str, list[Trees]]
 
     @classmethod
-    def none(cls) -> "Rankers":
+    def none(cls) -> Self:
         """Every slot is ranked by the blend."""
         return cls((), (), {})
 
@@ -116,6 +117,8 @@ class Rankers:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
+        if not (folder / INDEX).exists():  # saved by a version that had no trees
+            return cls.none()
         index = json.loads((folder / INDEX).read_text())
         return cls(
             tuple(index["voices"]),
@@ -154,7 +157,7 @@ def fit(frame: Frame, slot: str, params: RankerParams, *, seed: int) -> list[Tre
         "verbose": -1,
     }
     learned = []
-    for turn, objective in enumerate(params.objectives):
+    for turn, objective in enumerate(chosen.objectives):
         booster = lgb.train(settings | {"objective": objective, "seed": seed + turn}, data, chosen.trees)
         spread = float(np.std(booster.predict(frame.table, raw_score=True)))
         learned.append(Trees(booster, spread or 1.0))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pairs import Pairs
+from models.pairs import Pairs, unit_price
 from models.shoppers import Scores
 
 Values = NDArray[np.floating[Any]]  # (pairs,)
@@ -70,6 +70,22 @@ def own_orders_84d(pairs: Pairs) -> Values:
 
 
 @feature
+def faded_10d(pairs: Pairs) -> Values:
+    """Orders of the product by the shopper, fading fast; with the next two, trees choose how fast."""
+    return pairs.faded(10)
+
+
+@feature
+def faded_21d(pairs: Pairs) -> Values:
+    return pairs.faded(21)
+
+
+@feature
+def faded_63d(pairs: Pairs) -> Values:
+    return pairs.faded(63)
+
+
+@feature
 def own_share(pairs: Pairs) -> Values:
     """Orders for each visit of the shopper."""
     return pairs.own["orders"] / np.maximum(pairs.totals["visits"], 1)
@@ -115,6 +131,18 @@ def due_visits(pairs: Pairs) -> Values:
     newest, oldest = (pairs.visits_since(pairs.own[name]) for name in ("last", "first"))
     between = np.where(pairs.own["days"] > 1, (oldest - newest) / np.maximum(pairs.own["days"] - 1, 1), np.nan)
     return newest / np.maximum(between, 0.5)
+
+
+@feature
+def price_to_own(pairs: Pairs) -> Values:
+    """Its price of these days against what the shopper paid for it, on average."""
+    return pairs.known.paid_14d[pairs.item] / unit_price(pairs.own["paid"], pairs.own["units"])
+
+
+@feature
+def price_to_last(pairs: Pairs) -> Values:
+    """The same against what the shopper paid the last time."""
+    return pairs.known.paid_14d[pairs.item] / pairs.own["last_price"]
 
 
 @feature
@@ -231,6 +259,18 @@ def users_all(pairs: Pairs) -> Values:
 
 
 @feature
+def orders_a_buyer(pairs: Pairs) -> Values:
+    return pairs.known.orders_all[pairs.item] / np.maximum(pairs.known.users_all[pairs.item], 1)
+
+
+@feature
+def channels_28d(pairs: Pairs) -> Values:
+    """Channels that sold it in the last 28 days."""
+    sold = pairs.known.channel_orders
+    return np.bincount(sold.indices, sold.data > 0, minlength=sold.shape[1])[pairs.item].astype(np.float32)
+
+
+@feature
 def new_7d(pairs: Pairs) -> Values:
     return pairs.known.new_7d[pairs.item]
 
@@ -284,9 +324,7 @@ def price_now(pairs: Pairs) -> Values:
 @feature
 def price_to_usual(pairs: Pairs) -> Values:
     """Its price against what the shopper pays for a unit of the category."""
-    units, paid = pairs.category["units"], pairs.category["paid"]
-    usual = np.where((units > 0) & (paid > 0), paid / np.maximum(units, 1), np.nan)
-    return (pairs.known.paid[pairs.item] / usual).astype(np.float32)
+    return pairs.known.paid[pairs.item] / unit_price(pairs.category["paid"], pairs.category["units"])
 
 
 @feature
@@ -329,6 +367,12 @@ def last_visit_age(pairs: Pairs) -> Values:
 @feature
 def products_bought(pairs: Pairs) -> Values:
     return pairs.totals["products"]
+
+
+@feature
+def bought_28d(pairs: Pairs) -> Values:
+    """Distinct products that the shopper bought in the last 28 days."""
+    return pairs.totals["products_28d"]
 
 
 @feature

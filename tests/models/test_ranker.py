@@ -17,7 +17,10 @@ PARAMS = replace(
     least_leaf=2,
     row_share=1.0,
     feature_share=1.0,
-    slots={slot: SlotRanker(trees=20, leaves=4, negatives=9) for slot in ("for_you", "discover")},
+    slots={
+        slot: SlotRanker(trees=20, leaves=4, negatives=9, objectives=("lambdarank", "binary"))
+        for slot in ("for_you", "discover")
+    },
 )
 
 
@@ -72,6 +75,12 @@ def test_what_ranks_survives_the_way_through_files(tmp_path):
     people = shoppers([[1, 0]])
     again, before = (candidates(one, people, PARAMS.voices).scores for one in (read, saved))
     np.testing.assert_array_equal(again, before)
+
+
+def test_a_model_saved_before_there_were_trees_is_ranked_by_the_blend(tmp_path):
+    recommender(catalogue([9, 7])).save(tmp_path / "live")
+    (tmp_path / "live" / "rankers" / "rankers.json").unlink()
+    assert Recommender.load(tmp_path / "live").rankers == Rankers.none()
 
 
 def test_a_product_that_moved_or_is_new_keeps_what_is_known_of_it():

@@ -19,7 +19,9 @@ RANKER = replace(
     windows=2,
     least_groups=5,
     least_leaf=5,
-    slots={slot: SlotRanker(trees=20, leaves=6, negatives=30) for slot in ("for_you", "discover")},
+    slots={
+        slot: SlotRanker(trees=20, leaves=6, negatives=30, objectives=("binary",)) for slot in ("for_you", "discover")
+    },
 )
 PARAMS = replace(CONF, ranker=RANKER)
 

@@ -37,6 +37,9 @@ def test_a_shop_of_a_few_days_is_served_with_the_weights_of_conf_and_told_so(spa
     assert [note.split(":")[0] for note in report["notes"]] == [
         "too little history to choose weights",
         "too little history to hold weeks out",
+        "too little history to learn to rank buy_again",
+        "too little history to learn to rank discover",
+        "too little history to learn to rank for_you",
     ]
     judged = evaluate.run(night.day, night.settings)
     assert (judged["promoted"], judged["metrics"], judged["reason"]) == (True, {}, "not judged: too little history")

@@ -15,30 +15,30 @@ def products(catalog: DataFrame, prices: DataFrame, interactions: DataFrame, *, 
     In:  contracts.tables.CATALOG, PRICES, INTERACTIONS.
     Out: contracts.tables.PRODUCTS of the day before `as_of`; no price when none was published yet.
     """
+    amounts = {f"orders_{days}d": _since(as_of, days, "orders") for days in (7, 28, 84)}
+    amounts |= {f"{name}_14d": _since(as_of, 14, name) for name in ("paid_minor", "units")}
+    amounts |= {"orders_all": F.col("orders"), "paid_minor": F.col("paid_minor"), "units": F.col("units")}
     past = interactions.where(F.col("day") < F.lit(as_of))
-    bought = past.groupBy("product_id").agg(
-        *(F.sum(_since(as_of, days, "orders")).alias(f"orders_{days}d") for days in (7, 28, 84)),
-        F.sum("orders").alias("orders_all"),
+    buyers = past.groupBy("product_id", "user_id").agg(
+        F.min("day").alias("day"),
+        F.max("day").alias("last_day"),
+        F.lit(1).alias("users"),
+        *(F.sum(amount).alias(name) for name, amount in amounts.items()),
+    )
+    bought = buyers.groupBy("product_id").agg(
+        *(F.sum(name).alias(name) for name in amounts if name.startswith("orders")),
         F.min("day").alias("first_sold_on"),
         (F.sum("paid_minor") / F.sum("units")).alias("paid_minor"),
-        F.try_divide(F.sum(_since(as_of, 14, "paid_minor")), F.sum(_since(as_of, 14, "units"))).alias("paid_14d_minor"),
-    )
-    days = past.groupBy("product_id", "user_id").agg(F.min("day").alias("day"), F.countDistinct("day").alias("days"))
-    buyers = (
-        days.withColumn("users", F.lit(1))
-        .groupBy("product_id")
-        .agg(
-            F.sum("users").alias("users_all"),
-            F.count_if(F.col("days") > 1).alias("repeat_users"),
-            *(F.sum(_since(as_of, window, "users")).alias(f"new_{window}d") for window in (7, 28)),
-        )
+        F.try_divide(F.sum("paid_minor_14d"), F.sum("units_14d")).alias("paid_14d_minor"),
+        F.sum("users").alias("users_all"),
+        F.count_if(F.col("last_day") > F.col("day")).alias("repeat_users"),
+        *(F.sum(_since(as_of, window, "users")).alias(f"new_{window}d") for window in (7, 28)),
     )
     price = _newest(prices, as_of).select("product_id", "list_price_minor", "price_minor", "currency")
     return (
         _newest(catalog, as_of)
         .join(price, "product_id", "left")
         .join(bought, "product_id", "left")
-        .join(buyers, "product_id", "left")
         .select(
             F.lit(as_of - timedelta(days=1)).alias("day"),
             "product_id",

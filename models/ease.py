@@ -108,12 +108,16 @@ def sample(orders: csr_matrix, most: int, *, seed: int) -> Numbers:
 
 
 def _leverage(anchors: csr_matrix, inverse: Scores) -> NDArray[np.float64]:
-    """x_j' K^-1 x_j of each product's column x_j, 0 to 1. (items,)"""
+    """x_j' K^-1 x_j of each product's column x_j, 0 to 1. (items,)
+
+    Most products have few buyers: a product of their own rows and columns of K^-1 is far less than one of all.
+    """
     columns = anchors.T.tocsr()
     made = np.zeros(columns.shape[0])
-    for start in range(0, len(made), BLOCK):
-        block = columns[start : start + BLOCK]
-        made[start : start + BLOCK] = np.asarray(block.multiply(block @ inverse).sum(axis=1)).ravel()
+    for item in np.flatnonzero(np.diff(columns.indptr)):
+        cells = slice(columns.indptr[item], columns.indptr[item + 1])
+        told, buyers = columns.data[cells], columns.indices[cells]
+        made[item] = told @ inverse[buyers[:, None], buyers] @ told
     return made
 
 

@@ -114,24 +114,20 @@ def learn(
     checkpoint_dir: str,
 ) -> Recommender:
     """The recommender as it would have been trained in the night before `as_of`. `products`: PRODUCTS as of then."""
-    own = user_product(interactions, as_of=as_of, half_life_days=half_life_days)
     known = catalogue(products, channel_product(interactions, as_of=as_of).toArrow())
+    everybody = histories(interactions, clicks, as_of=as_of, half_life_days=half_life_days)
+    buyers = everybody.where(F.size("product_ids") > 0)
     if params.als.engine == "spark":
+        own = user_product(interactions, as_of=as_of, half_life_days=half_life_days)
         factors = als_spark.fit(own, params.als, seed=params.seed, checkpoint_dir=checkpoint_dir)
-    else:
-        cells = own.select("user_id", "product_id", "orders").toArrow()
-        ids, row = np.unique(_strings(cells["user_id"]), return_inverse=True)
-        column = known.numbers(_strings(cells["product_id"]))
-        orders = matrix(row, column, cells["orders"].to_numpy(), (len(ids), len(known)))
-        factors = als.fit(known.ids, orders, params.als, seed=params.seed)
+        most = max(params.ease.anchors, params.habit.anchors, params.neighbours.anchors)
+        buyers = buyers.orderBy(F.xxhash64("user_id"), "user_id").limit(most if params.ranker.windows else 0)
+    people = shoppers(buyers.orderBy("user_id").toArrow(), known)
+    if params.als.engine == "implicit":
+        factors = als.fit(known.ids, people.orders, params.als, seed=params.seed)
     written = texts(products, known)
     space = content.fit(written, params.content, seed=params.seed)
-    sources = None
-    if params.ranker.windows:
-        everybody = histories(interactions, clicks, as_of=as_of, half_life_days=half_life_days)
-        chosen = everybody.where(F.size("product_ids") > 0).orderBy(F.xxhash64("user_id"), "user_id")
-        most = max(params.ease.anchors, params.habit.anchors, params.neighbours.anchors)
-        sources = _remembered(shoppers(chosen.limit(most).toArrow(), known), params)
+    sources = _remembered(people, params) if params.ranker.windows else None
     unturned = np.zeros((0, 0), dtype=np.float32)
     made = assemble(known, factors, space.vectors(written), space, unturned, sources, blend, rankers)
     likeness = Likeness.of(made)
@@ -230,4 +226,7 @@ def _flat(column: Any) -> NDArray[Any]:
 def _lists(column: Any, numbers: Callable[[Ids], NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and number of every entry of a column of lists."""
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
-    return np.repeat(np.arange(len(lengths)), lengths), numbers(_flat(column).astype(np.str_))
+    entries = pc.list_flatten(column)
+    distinct = pc.unique(entries)  # few among many: only these are looked up by their text
+    place = np.asarray(pc.index_in(entries, value_set=distinct).to_numpy(zero_copy_only=False))
+    return np.repeat(np.arange(len(lengths)), lengths), numbers(_strings(distinct))[place]

@@ -44,6 +44,8 @@ def test_a_shop_of_a_few_days_is_served_with_the_weights_of_conf_and_told_so(spa
     judged = evaluate.run(night.day, night.settings)
     assert (judged["promoted"], judged["metrics"], judged["reason"]) == (True, {}, "not judged: too little history")
     assert lists.build(night.day, night.settings)["user_lists"]["rows"] == 3 * 3
+    hurried = train.run(night.day, night.settings.model_copy(update={"ranker_windows": 0}))["recommender"]
+    assert hurried["notes"] == report["notes"][:2]  # trees were not wanted
 
 
 def test_a_shop_without_a_purchase_has_nothing_to_learn(spark, tmp_path):

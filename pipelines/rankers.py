@@ -93,9 +93,9 @@ def examples(
     bought = np.asarray(truth.bought[row, found.items[row, column]]).ravel() > 0
     table = ranking_features.table(found.pairs(model.catalogue, shoppers), params.features)
     for slot, chosen in params.slots.items():
-        allowed = found.allowed(slot)[row, column]
-        for shopper, user in enumerate(shoppers.ids.tolist()):
-            pairs = np.flatnonzero(allowed & (row == shopper))
+        allowed = np.flatnonzero(found.allowed(slot)[row, column])
+        theirs = np.split(allowed, np.searchsorted(row[allowed], np.arange(1, len(shoppers))))
+        for user, pairs in zip(shoppers.ids.tolist(), theirs, strict=True):
             draw = np.random.default_rng([seed, zlib.crc32(user.encode())])
             pairs = pairs[sampled(bought[pairs], chosen.negatives, draw)]
             if bought[pairs].any():

@@ -33,6 +33,7 @@ def interactions(orders: DataFrame, order_status: DataFrame, catalog: DataFrame,
             & (F.col("h.hidden_until").isNull() | (F.col("h.hidden_until") >= F.col("o.day_end"))),
             "left_anti",
         )
+        .repartition("day", "user_id")  # all that is added up meets here, instead of once per step of the sum
         .groupBy("day", "user_id", "product_id", "channel")
         .agg(
             F.countDistinct("order_id").cast("int").alias("orders"),

@@ -30,7 +30,8 @@ def price_weeks(
     until = as_of - timedelta(days=as_of.weekday())  # Monday of the first week that is not complete
     past = orders.where(F.col("day") < F.lit(until))
     sold = past.groupBy("product_id", _monday("day").alias("week_start")).agg(F.sum("quantity").alias("units"))
-    often = sold.groupBy("product_id").count().where(F.col("count") >= min_sale_weeks).select("product_id")
+    # Broadcast: these products are few, and the prices and promotions of all others need not travel to be left out.
+    often = F.broadcast(sold.groupBy("product_id").count().where(F.col("count") >= min_sale_weeks).select("product_id"))
     known = products.select(
         "product_id", F.element_at(F.split("category", "/"), 1).alias("department"), "category"
     ).join(often, "product_id")
@@ -84,14 +85,17 @@ def _shares(promotions: DataFrame, orders: DataFrame, until: date) -> DataFrame:
     running = promotions.where(F.col("starts_on") <= last)
     weeks = F.explode(F.sequence(_monday("starts_on"), _monday(last), F.expr("interval 7 days")))
 
+    def ran(kind: str) -> Column:
+        return F.flatten(F.collect_list(F.when(F.col("kind") == kind, F.col("channels")))).alias(kind)
+
     def share(kind: str) -> Column:
         # Several places of one kind may run in one channel: it counts once.
-        ran = F.flatten(F.collect_list(F.when(F.col("kind") == kind, F.col("channels"))))
-        return F.size(F.array_intersect(ran, F.first("active"))) / F.size(F.first("active"))
+        return (F.size(F.array_intersect("active", kind)) / F.size("active")).alias(f"{kind}_share")
 
     return (
         running.withColumn("week_start", weeks)
-        .join(F.broadcast(active), "week_start")
         .groupBy("product_id", "week_start")
-        .agg(share("display").alias("display_share"), share("mailer").alias("mailer_share"))
+        .agg(ran("display"), ran("mailer"))
+        .join(F.broadcast(active), "week_start")
+        .select("product_id", "week_start", share("display"), share("mailer"))
     )

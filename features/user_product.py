@@ -8,6 +8,8 @@ from pyspark.sql import functions as F
 
 from features.formulas import decay
 
+WEIGHT_STEPS = 1 << 40  # of one order: eight million of them fit
+
 
 @dataclass(frozen=True, slots=True)
 class UserProductParams:
@@ -23,16 +25,15 @@ def user_product(interactions: DataFrame, *, as_of: date, half_life_days: float)
     In:  contracts.tables.INTERACTIONS.
     Out: contracts.tables.USER_PRODUCT of the day before `as_of`.
     """
-    # Whole days summed in order: the same rows give the same float whatever the partitions.
-    past = interactions.where(F.col("day") < F.lit(as_of)).groupBy("user_id", "product_id", "day")
-    daily = past.agg(F.sum("orders").alias("orders"))
-    age_days = F.datediff(F.lit(as_of), F.col("day"))
-    weighted = daily.withColumn("weight", F.col("orders") * decay(age_days, half_life_days))
+    past = interactions.where(F.col("day") < F.lit(as_of))
+    weight = F.col("orders") * decay(F.datediff(F.lit(as_of), F.col("day")), half_life_days)
+    # Summed in whole numbers: the same rows give the same sum in whatever order they come.
+    steps = F.sum(F.round(weight * WEIGHT_STEPS).cast("bigint"))
     return (
-        weighted.groupBy("user_id", "product_id")
+        past.groupBy("user_id", "product_id")
         .agg(
             F.sum("orders").cast("int").alias("orders"),
-            F.array_sort(F.collect_list("weight")).alias("weights"),
+            (steps / WEIGHT_STEPS).alias("recency_weight"),
             F.min("day").alias("first_day"),
             F.max("day").alias("last_day"),
         )
@@ -41,7 +42,7 @@ def user_product(interactions: DataFrame, *, as_of: date, half_life_days: float)
             "user_id",
             "product_id",
             "orders",
-            F.aggregate("weights", F.lit(0.0), lambda total, weight: total + weight).alias("recency_weight"),
+            "recency_weight",
             "first_day",
             "last_day",
         )

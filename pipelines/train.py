@@ -1,8 +1,8 @@
 """Fourth step: learn the recommender and the price effects from the features, and register both.
 
 Recommenders are learned alike as of several days. Those before the windows that precede the held-out one teach the
-rankers, and the newest of them chooses the blend's weights; one before the held-out window is what `evaluate` judges;
-one on all that is known is what would serve, with the rankers that were judged.
+rankers; where a slot has none, the newest of them chooses the blend's weights. One before the held-out window is what
+`evaluate` judges; one on all that is known is what would serve, with the rankers that were judged.
 """
 
 import json
@@ -77,8 +77,10 @@ def _trained(past: Past, folder: Path) -> _Trained:
     if before is None:
         notes.append("too little history to choose weights: those of conf/models.toml")
     else:
-        blend, tallies = past.tuned(before, held_from - window)
         rankers = past.rankers(held_from, {held_from - window: before})
+    unranked = sorted(past.params.ranker.slots.keys() - rankers.trees.keys())
+    if before is not None and unranked:
+        blend, tallies = past.tuned(before, held_from - window)
         few = [slot for slot, tally in tallies.items() if tally.shoppers < past.params.tuning.min_shoppers]
         notes += [f"too few shoppers to choose weights for {slot}: those of conf/models.toml" for slot in few]
         scores = {f"tuning.{slot}.ndcg10": tally.mean(tally.best()) for slot, tally in tallies.items()}
@@ -92,7 +94,6 @@ def _trained(past: Past, folder: Path) -> _Trained:
         raise NothingToLearn(f"no purchase of a recommendable product before {past.as_of}")
     live.save(folder / LIVE)
     if past.params.ranker.windows:
-        unranked = sorted(past.params.ranker.slots.keys() - rankers.trees.keys())
         notes += [f"too little history to learn to rank {slot}: the blend does" for slot in unranked]
     weights = {slot: tuning.name(chosen) for slot, chosen in blend.slots.items()}
     return _Trained(weights, scores, len(live.catalogue), notes)

@@ -1,7 +1,13 @@
+from dataclasses import replace
+from datetime import date
+from types import SimpleNamespace
+
 import pytest
 
 from contracts import conf
 from contracts.tables import INTERACTIONS
+from models.params import ModelParams
+from models.ranker import Rankers
 from models.recommender import Recommender
 from pipelines import build_features, evaluate, lists, train
 from pipelines.tracking import Tracking
@@ -53,3 +59,23 @@ def test_a_shop_without_a_purchase_has_nothing_to_learn(spark, tmp_path):
     build_features.run(night.day, night.settings)
     with pytest.raises(train.NothingToLearn, match="no purchase of a recommendable product before 2017-01-03"):
         train.run(night.day, night.settings)
+
+
+@pytest.mark.parametrize(("ranked", "chosen"), [(("for_you", "buy_again", "discover"), 0), (("for_you",), 1), ((), 1)])
+def test_weights_are_chosen_only_where_the_blend_ranks(tmp_path, ranked, chosen):
+    params = conf.load("models", ModelParams)
+    tuned = []
+
+    def tune(recommender, as_of):
+        tuned.append(as_of)
+        return params.blend, {}
+
+    past = SimpleNamespace(
+        params=params,
+        as_of=date(2017, 12, 29),
+        recommender=lambda *_: SimpleNamespace(save=lambda _: None, catalogue=[]),
+        rankers=lambda *_: replace(Rankers.none(), trees=dict.fromkeys(ranked, [])),
+        tuned=tune,
+    )
+    train._trained(past, tmp_path)
+    assert tuned == [date(2017, 11, 3)] * chosen  # two windows of four weeks before

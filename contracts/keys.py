@@ -203,6 +203,12 @@ def uuid_text(value: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
+def one_spelling(text: str) -> str:
+    """A UUID in small letters, any other text as it is: one shopper is one, however the id was written."""
+    value = uuid_bytes(text)
+    return text if value is None else uuid_text(value)
+
+
 # --- values ---------------------------------------------------------------------------------------------------------
 
 

@@ -28,10 +28,10 @@ def app() -> FastAPI:
     return create_app(Settings())
 
 
-def create_app(settings: Settings, params: PolicyParams | None = None) -> FastAPI:
+def create_app(settings: Settings, params: PolicyParams | None = None, logged: ExposureParams | None = None) -> FastAPI:
     """Serving over the Redis of these settings; it starts, and answers, also while that Redis is down.
 
-    `params`: another conf/experiments.toml.
+    `params`: another conf/experiments.toml, `logged`: another conf/exposures.toml; ValueError when they contradict.
     """
     metrics = Metrics()
     fast = _client(settings.redis_url, settings.redis_timeout_s)
@@ -39,8 +39,14 @@ def create_app(settings: Settings, params: PolicyParams | None = None) -> FastAP
     reads = Reads(fast)
     watcher = Watcher(patient, reads, metrics, settings.pointer_poll_s)
     secret = settings.exposures_secret.get_secret_value()
-    policies = Policies(watcher, params or conf.load("experiments", PolicyParams))
-    exposures = Exposures(patient, secret, conf.load("exposures", ExposureParams), metrics)
+    params, logged = params or conf.load("experiments", PolicyParams), logged or conf.load("exposures", ExposureParams)
+    if params.shuffle.share and not logged.rate:
+        raise ValueError(
+            "shelves would be shuffled and nobody told: conf/experiments.toml has shuffle.share "
+            f"{params.shuffle.share}, conf/exposures.toml rate 0"
+        )
+    policies = Policies(watcher, params)
+    exposures = Exposures(patient, secret, logged, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

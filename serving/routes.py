@@ -85,7 +85,7 @@ def questions(
     @router.get("/users/{user_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def recommendations(user_id: str, query: Annotated[RecommendationsQuery, Query()]) -> bytes:
         """A shelf for this shopper, after what they did in the last minutes; strangers get what is popular."""
-        visitor = Visitor(user_id, query.session_id, query.channel, query.category, query.age)
+        visitor = Visitor(keys.one_spelling(user_id), query.session_id, query.channel, query.category, query.age)
         question = Question("recommendations", visitor, query.consent)
         generation, [shelf] = await shelves_of(question, [(query.slot, query.k)])
         return answers.recommendations(question.request_id, generation, shelf, query.slot)

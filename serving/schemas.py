@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from contracts import keys
 
 MAX_K = 50
 MAX_PRICES = 200
@@ -14,6 +16,8 @@ VisitorSlot = Literal["for_you", "buy_again", "discover", "recently_viewed", "tr
 Slot = Literal[VisitorSlot, "similar", "bought_together"]
 Rung = Literal["ranked", "list", "popular", "none"]
 Name = Annotated[str, Field(max_length=200)]
+Session = Annotated[str, Field(min_length=1, max_length=200)]
+Shopper = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(keys.one_spelling)]
 Age = Annotated[
     int,
     Field(ge=0, le=150, description="The shopper's age in years, when known; without one, nothing with an age limit"),
@@ -39,7 +43,7 @@ class SessionQuery(_Input):
 
 
 class RecommendationsQuery(SessionQuery):
-    session_id: Name | None = Field(default=None, description="The browser session, as its clicks are sent")
+    session_id: Session | None = Field(default=None, description="The browser session, as its clicks are sent")
 
 
 class WantedShelf(_Input):
@@ -48,8 +52,8 @@ class WantedShelf(_Input):
 
 
 class HomeBody(_Input):
-    user_id: Name | None = Field(default=None, description="The shopper, when known")
-    session_id: Name | None = Field(default=None, description="The browser session, as its clicks are sent")
+    user_id: Shopper | None = Field(default=None, description="The shopper, when known")
+    session_id: Session | None = Field(default=None, description="The browser session, as its clicks are sent")
     channel: Channel | None = None
     category: Category | None = None
     age: Age = 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -17,6 +18,8 @@ from serving.rules import Known
 
 log = logging.getLogger(__name__)
 
+AGAIN_S = 5.0  # after which a challenger that was not whole is read again
+
 
 class Watcher:
     """Holds the generation that new requests answer from: None until the first was loaded; beside it a challenger."""
@@ -28,7 +31,7 @@ class Watcher:
         self._reads = reads
         self._metrics = metrics
         self._poll_s = poll_s
-        self._refused = set[str]()
+        self._refused = dict[str, float]()  # what was not whole, and when it was read
         self._known: Known | None = None  # until rules were read once, or found not to be there
         self._book: bytes | None = None
         self._refused_book: bytes | None = None
@@ -74,11 +77,20 @@ class Watcher:
             return  # what must not be shown is not known
         if self.generation is not None:
             self.generation = await _under(self.generation, known)
+        named = {pointer.decode() for pointer in (live, challenger) if pointer is not None}
+        self._refused = {name: at for name, at in self._refused.items() if name in named}
         before = None if self.generation is None else self.generation.id
         if live is not None and live.decode() != before and (loaded := await self._whole(live.decode(), known)):
             self.generation = loaded
             self._metrics.generation_loaded(before, loaded.id)
-        self.challenger = None if challenger is None else await self._whole(challenger.decode(), known)
+        await self._take_challenger(None if challenger is None else challenger.decode(), known)
+
+    async def _take_challenger(self, wanted: str | None, known: Known) -> None:
+        """Hold this one and no other: another's keys may go at any moment. A broken one is not read at every look."""
+        if self.challenger is not None and self.challenger.id != wanted:
+            self.challenger = None
+        if wanted is not None and time.monotonic() - self._refused.get(wanted, -AGAIN_S) >= AGAIN_S:
+            self.challenger = await self._whole(wanted, known)
 
     async def _whole(self, wanted: str, known: Known) -> Generation | None:
         """The generation of that name under these rules, read when we do not hold it; None when it is not whole."""
@@ -92,9 +104,9 @@ class Watcher:
         except Incomplete as error:
             if wanted not in self._refused:
                 log.error("%s", error)
-            self._refused.add(wanted)
+            self._refused[wanted] = time.monotonic()
             return None
-        self._refused.discard(wanted)
+        self._refused.pop(wanted, None)
         products = len(loaded.items) // keys.ITEM_CHARACTERS
         log.info("generation=%s products=%d scopes=%d", wanted, products, len(loaded.scopes))
         return loaded

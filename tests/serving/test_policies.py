@@ -10,11 +10,13 @@ import pytest
 from redis import Redis
 
 from benchmarks.synthetic import Synthetic, user_id
-from contracts import exposures, rules, sessions
+from contracts import exposures, keys, rules, sessions
 from contracts.rules import Exclusion, Pin, RuleBook
 from models.policy import Experiment, PolicyParams, Shuffle
 from pipelines import challenge, publish
 from serving.app import create_app
+from serving.exposures import ExposureParams
+from serving.generation import Generation
 from serving.settings import Settings
 from tests.serving.conftest import SECRET, make_live
 
@@ -108,6 +110,52 @@ async def test_each_arm_is_shown_its_own_generation_and_the_log_tells(redis_url,
     assert (told["arm"], told["policy"]) == ("challenger", "champion")
     told = rows[strangers[0]["request_id"]]
     assert (told["experiment"], told["arm"], told["policy"]) == (None, None, "champion")
+
+
+async def test_a_shopper_is_one_however_the_id_is_written(redis_url, client):
+    let_challenge(client)
+    user = next(user for user in USERS if HALF.arm(user) != HALF.arm(user.upper()))
+    async with asking(redis_url) as ask:
+        answers = [await ask(shelf(spelled)) for spelled in (user, user.upper())]
+        answers.append(await ask("/pages/home", {"user_id": user.upper(), "shelves": [{"slot": "for_you"}]}))
+    rows = logged(client)
+    told = {(row["arm"], row["user_hash"]) for row in (rows[answer["request_id"]] for answer in answers)}
+    assert len(told) == 1
+    assert {arm for arm, _ in told} == {HALF.arm(user)}
+
+
+@pytest.mark.parametrize("nobody", ["user_id", "session_id"])
+async def test_an_empty_id_is_refused(redis_url, client, nobody):
+    settings = Settings(redis_url=redis_url, exposures_secret=SECRET)
+    transport = httpx.ASGITransport(create_app(settings))
+    async with httpx.AsyncClient(transport=transport, base_url="http://serving") as http:
+        answer = await http.post("/pages/home", json={nobody: "", "shelves": [{"slot": "for_you"}]})
+    assert answer.status_code == 422
+    assert nobody in answer.text
+
+
+def test_shelves_are_not_shuffled_where_nothing_is_logged(redis_url):
+    settings = Settings(redis_url=redis_url, exposures_secret=SECRET)
+    create_app(settings, PolicyParams(NOBODY, HALF), ExposureParams(0))
+    with pytest.raises(ValueError, match="rate 0"):
+        create_app(settings, PolicyParams(SHUFFLED, HALF), ExposureParams(0))
+
+
+async def test_a_broken_challenger_is_not_read_at_every_look(redis_url, client, monkeypatch):
+    reads, load = [], Generation.load
+
+    async def counted(client, wanted, *others):
+        reads.append(wanted)
+        return await load(client, wanted, *others)
+
+    monkeypatch.setattr(Generation, "load", counted)
+    client.set(keys.CHALLENGER, "20200101-broken")
+    async with asking(redis_url) as ask:
+        await asyncio.sleep(0.5)  # fifty looks
+        assert reads.count("20200101-broken") == 1
+        let_challenge(client)
+        theirs = next(user for user in USERS if HALF.arm(user) == "challenger")
+        await until(lambda: answered_by(CHALLENGER.generation)(ask, theirs))
 
 
 async def test_a_challenger_comes_under_rules_and_goes_again(redis_url, client):

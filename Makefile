@@ -24,7 +24,7 @@ demo: $(READY)  ## the whole story on a year of real purchases: stack, load, tra
 # from having their code optimised. Without that a JVM reserves 48 MB for compiled code instead of 240, which the one that
 # runs all Spark tests fills.
 test: export OMP_NUM_THREADS := 1
-test: export JAVA_TOOL_OPTIONS := -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m
+test: export JAVA_TOOL_OPTIONS := -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC
 test: $(READY)  ## every test, with real PostgreSQL, Redis and Spark
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 

@@ -171,9 +171,8 @@ def affinity(seen: Visit, products: Products, params: SessionParams) -> Affinity
     alike *= (1 - params.category) * strength
     for category, gain in by_category.items():
         alike[products.of_category(category)] += gain
-    like = np.flatnonzero(
-        alike > 0
-    )  # partitioning is slow where many are equal, as those are of which nothing is known
+    # Partitioning is slow where many are equal, as those are of which nothing is known.
+    like = np.flatnonzero(alike > 0)
     found = np.concatenate([like[_best(alike[like], params.candidates)], _near(seen, products, params)])
     return Affinity(seen, direction, (1 - params.category) * strength, by_category, found)
 
@@ -254,8 +253,13 @@ def _unit(vectors: Scores) -> Scores:
 
 
 def _best(scores: Scores, count: int) -> Numbers:
+    """Places of the highest in rising order; of equal ones at the edge the first, on whatever processor."""
     count = min(count, len(scores))
-    return np.argpartition(scores, len(scores) - count)[len(scores) - count :] if count else np.zeros(0, dtype=np.int64)
+    if count == 0:
+        return np.zeros(0, dtype=np.int64)
+    least = np.partition(scores, -count)[-count]
+    above, level = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
+    return np.sort(np.concatenate([above, level[: count - len(above)]]))
 
 
 def _near(seen: Visit, products: Products, params: SessionParams) -> Numbers:

@@ -5,7 +5,7 @@ import pytest
 
 from contracts import conf
 from contracts.tables import CLICK_KINDS
-from models.session import HIDDEN, Products, SessionParams, affinity, rerank, turning, unit_vectors, visit
+from models.session import HIDDEN, Products, SessionParams, _best, affinity, rerank, turning, unit_vectors, visit
 
 PARAMS = SessionParams(
     rank=3,
@@ -142,3 +142,11 @@ def test_dimensions_in_which_nothing_differs_cost_nothing():
 
 def test_conf_names_a_weight_for_every_kind():
     assert set(conf.load("session", SessionParams).weights) == set(CLICK_KINDS)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 40, 500])
+def test_of_equal_ones_the_first_are_taken_whatever_the_processor(count):
+    draw = np.random.default_rng(7)
+    scores = draw.integers(0, 5, 300).astype(np.float32)
+    expected = sorted(np.argsort(-scores, kind="stable")[:count].tolist())
+    assert _best(scores, count).tolist() == expected

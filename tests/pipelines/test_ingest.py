@@ -136,7 +136,7 @@ ingest.run(date(2017, 1, 2))
 
 def environment(place):
     plain = place.model_dump(exclude={"service_token"}) | {"service_token": place.service_token.get_secret_value()}
-    return {name.upper(): str(value) for name, value in plain.items()}
+    return {name.upper(): str(value) for name, value in plain.items() if value is not None}
 
 
 def test_kill_9_between_the_commits_of_two_tables_is_mended_by_another_run(place, pytestconfig):

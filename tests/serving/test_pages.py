@@ -66,7 +66,7 @@ def client(redis_server):
 @pytest.fixture(scope="module")
 def calm(client, redis_server, start_for_module):
     """Serving that never runs out of time."""
-    with start_for_module(redis_server.url, RANK_DEADLINE_S="60") as serving:
+    with start_for_module(redis_server.url, RANK_DEADLINE_S="60", REDIS_TIMEOUT_S="5") as serving:
         serving.until_live(SHOP.generation)
         yield serving
 

@@ -19,8 +19,6 @@ from scipy.sparse import csr_matrix
 from models.als import typical_row
 from models.shoppers import Numbers, Scores, renumbered
 
-BLOCK = 1024  # products whose columns of K^-1 X are held at once: 80 MB with 10,000 anchors
-
 
 @dataclass(frozen=True, slots=True)
 class EaseParams:

@@ -122,7 +122,8 @@ def learn(
         factors = als_spark.fit(own, params.als, seed=params.seed, checkpoint_dir=checkpoint_dir)
         most = max(params.ease.anchors, params.habit.anchors, params.neighbours.anchors)
         buyers = buyers.orderBy(F.xxhash64("user_id"), "user_id").limit(most if params.ranker.windows else 0)
-    people = shoppers(buyers.orderBy("user_id").toArrow(), known)
+    # In this order the same shop learns the same. Sorted here: Spark would compute the histories twice to sort them.
+    people = shoppers(buyers.toArrow().sort_by("user_id"), known)
     if params.als.engine == "implicit":
         factors = als.fit(known.ids, people.orders, params.als, seed=params.seed)
     written = texts(products, known)

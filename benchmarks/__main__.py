@@ -1,9 +1,10 @@
-"""Measured claims: `python -m benchmarks ingest|recommend|serve|refresh`; the last line printed is one JSON object."""
+"""Measured claims: `python -m benchmarks ingest|recommend|serve|refresh|chaos`; the last line printed is one JSON
+object."""
 
 import importlib
 import sys
 
-NAMES = ("ingest", "recommend", "serve", "refresh")
+NAMES = ("ingest", "recommend", "serve", "refresh", "chaos")
 USAGE = f"usage: python -m benchmarks {{{'|'.join(NAMES)}}} [--help] [options of that benchmark]"
 
 
@@ -15,8 +16,7 @@ def main(arguments: list[str]) -> int:
     if name not in NAMES:
         print(f"{name} is no benchmark\n{USAGE}", file=sys.stderr)
         return 2
-    importlib.import_module(f"benchmarks.{name}").main(options)
-    return 0
+    return int(importlib.import_module(f"benchmarks.{name}").main(options) or 0)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ class Watcher:
         self._book: bytes | None = None
         self._refused_book: bytes | None = None
         self._changes = 0
+        self._unsure = False  # Redis may have been emptied since: its count of changes may have begun anew
         self._stopping = False
 
     @asynccontextmanager
@@ -58,6 +59,7 @@ class Watcher:
                 if self._reads.available:
                     log.warning("redis is away: %s", error)
                 self._reads.lost()
+                self._unsure = True
             except Exception:
                 log.exception("the live generation could not be looked at")  # keep serving what we have
             self._metrics.redis_up(self._reads.available)
@@ -124,11 +126,14 @@ class Watcher:
                 self._refused_book = book
                 if self._known is None:
                     return
-        if changes and changes != self._changes:
+        self._unsure |= not changes
+        if changes and (changes != self._changes or self._unsure):
             blocked = await self._client.get(rules.BLOCKED) or b""
-            if changes < self._changes:
+            if changes <= self._changes:
                 blocked = rules.merged(known.blocked, blocked)
-            known, self._changes = replace(known, blocked=blocked), changes
+            if blocked != known.blocked:
+                known = replace(known, blocked=blocked)
+            self._changes, self._unsure = changes, False
         self._known = known
 
 

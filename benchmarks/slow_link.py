@@ -1,0 +1,66 @@
+"""A TCP link to a server of this machine that can be made slow: what the server says arrives so much later."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shelfwise.local.ports import HOST
+
+CHUNK_BYTES = 65_536
+NEXT_S = 1e-6
+
+
+class SlowLink:
+    """Listens on `port` and passes on to `behind`. `delay_s` may be set at any time, and holds from then on."""
+
+    def __init__(self, port: int, behind: int) -> None:
+        self.port = port
+        self.delay_s = 0.0
+        self._behind = behind
+
+    @contextmanager
+    def up(self) -> Iterator["SlowLink"]:
+        """Pass on, from a thread of its own, as long as the block lasts."""
+        listening, loop = threading.Event(), asyncio.new_event_loop()
+        over = asyncio.Event()
+        thread = threading.Thread(target=lambda: loop.run_until_complete(self._run(listening, over)), name="link")
+        thread.start()
+        try:
+            listening.wait()
+            yield self
+        finally:
+            loop.call_soon_threadsafe(over.set)
+            thread.join()
+            loop.close()
+
+    async def _run(self, listening: threading.Event, over: asyncio.Event) -> None:
+        server = await asyncio.start_server(self._serve, HOST, self.port)
+        listening.set()
+        await over.wait()
+        server.close()
+        links = asyncio.all_tasks() - {asyncio.current_task()}
+        for link in links:
+            link.cancel()
+        await asyncio.gather(*links, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            behind, to_behind = await asyncio.open_connection(HOST, self._behind)
+        except OSError:
+            writer.transport.abort()  # nobody there: refused, as without us
+            return
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._pass_on(reader, to_behind, slow=False))
+            both.create_task(self._pass_on(behind, writer, slow=True))
+
+    async def _pass_on(self, source: asyncio.StreamReader, to: asyncio.StreamWriter, *, slow: bool) -> None:
+        """All that comes, each piece `delay_s` after it came and in order; then the end of it."""
+        loop, when, data = asyncio.get_running_loop(), 0.0, b"?"
+        while data:
+            try:
+                data = await source.read(CHUNK_BYTES)
+            except OSError:
+                data = b""
+            when = max(loop.time() + (self.delay_s if slow else 0.0), when + NEXT_S)  # none overtakes another
+            loop.call_at(when, *((to.write, data) if data else (to.close,)))

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 
 from benchmarks import faults
@@ -38,17 +39,22 @@ def run(*, seconds: float, rate: float, hold: float, patience: float | None = No
     """
     with tempfile.TemporaryDirectory(prefix="shelfwise-chaos-") as folder, ExitStack() as stack:
         root = Path(folder)
-        redis_port, link_port, *others = _free_ports(5)
+        redis_port, link_port, serving_port, core_port, mlflow_port = _free_ports(5)
         store = stack.enter_context(Store(root / "redis", redis_port).up())
         link = stack.enter_context(SlowLink(link_port, behind=redis_port).up())
         store.publish()
-        ports = dict(zip(("core_port", "serving_port", "mlflow_port"), others, strict=True))
-        url = f"redis://{HOST}:{link_port}/0"
-        settings = StackSettings(data_dir=root, redis_url=url, redis_port=redis_port, serving_workers=WORKERS, **ports)
+        settings = StackSettings(
+            data_dir=root,
+            redis_url=f"redis://{HOST}:{link_port}/0",
+            redis_port=redis_port,
+            serving_port=serving_port,
+            core_port=core_port,  # nobody is there, but it is written down
+            mlflow_port=mlflow_port,
+            serving_workers=WORKERS,
+        )
         env = {} if patience is None else {"REDIS_TIMEOUT_S": str(patience)}
         workers = stack.enter_context(Workers(settings, env).up())
-        asked = questions()
-        with OpenLoop(settings.serving_port, asked, rate).asking() as load:
+        with OpenLoop(serving_port, questions(), rate).asking() as load:
             time.sleep(CALM_S)
             stretches = _besiege(_all(store, link, workers), seconds - CALM_S, hold)
         verdict = judge(load.answers, stretches, store.published)
@@ -94,6 +100,7 @@ def _report(answers: Sequence[Answer], verdict: Verdict) -> dict[str, object]:
     at = {f"p{share}_ms": round(latencies[len(latencies) * share // 100], 1) for share in (50, 99)}
     found = asdict(verdict)
     found.pop("examples")
+    found["recovery_s"] = {name: None if took == inf else took for name, took in verdict.recovery_s.items()}
     return {"ok": not verdict.broken, "requests": len(answers), **found, **at, "max_ms": round(latencies[-1], 1)}
 
 

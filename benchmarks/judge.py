@@ -134,7 +134,7 @@ def _broken(verdict: Verdict, needless: float) -> Iterator[str]:
             yield f"{name}: {count}, such as {verdict.examples[name]}"
     for fault, took in verdict.recovery_s.items():
         if took > RECOVERY_S:
-            yield f"{fault}: whole again after {took} s, not {RECOVERY_S}"
+            yield f"{fault}: whole again {f'after {took} s' if took < inf else 'never'}, not within {RECOVERY_S} s"
     if needless > STRAYS:
         yield f"{needless:.1%} of the answers that no fault touched were degraded, not {STRAYS:.0%}"
 

@@ -93,6 +93,7 @@ class OpenLoop:
                 asking.create_task(self._ask(question, due))
         for connection in self._idle:
             connection.writer.close()
+        await asyncio.sleep(0)  # in which what was closed goes
 
     async def _ask(self, question: Question, due: float) -> None:
         sent, status, body, error = time.monotonic(), 0, b"", ""

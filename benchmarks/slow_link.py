@@ -43,6 +43,7 @@ class SlowLink:
         for link in links:
             link.cancel()
         await asyncio.gather(*links, return_exceptions=True)
+        await asyncio.sleep(0)  # in which what was closed goes
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -50,9 +51,13 @@ class SlowLink:
         except OSError:
             writer.transport.abort()  # nobody there: refused, as without us
             return
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._pass_on(reader, to_behind, slow=False))
-            both.create_task(self._pass_on(behind, writer, slow=True))
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pass_on(reader, to_behind, slow=False))
+                both.create_task(self._pass_on(behind, writer, slow=True))
+        finally:
+            to_behind.close()
+            writer.close()
 
     async def _pass_on(self, source: asyncio.StreamReader, to: asyncio.StreamWriter, *, slow: bool) -> None:
         """All that comes, each piece `delay_s` after it came and in order; then the end of it."""

@@ -19,6 +19,7 @@ from serving.rules import Known
 log = logging.getLogger(__name__)
 
 AGAIN_S = 5.0  # after which a challenger that was not whole is read again
+FIRST_LOOK_S = 5.0  # that a new worker lets questions wait, or leaves them to others, rather than answer with nothing
 
 
 class Watcher:
@@ -41,9 +42,12 @@ class Watcher:
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
-        """Look at the pointer from time to time, as long as this lasts."""
-        task = asyncio.create_task(self._run())
+        """Look at the pointer from time to time, as long as this lasts; the first time before it begins."""
+        looked = asyncio.Event()
+        task = asyncio.create_task(self._run(looked))
         try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(looked.wait(), FIRST_LOOK_S)
             yield
         finally:
             self._stopping = True  # beside cancel, which the Redis client may take for an error of its own
@@ -51,7 +55,7 @@ class Watcher:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def _run(self) -> None:
+    async def _run(self, looked: asyncio.Event) -> None:
         while not self._stopping:
             try:
                 await self.look()
@@ -62,6 +66,7 @@ class Watcher:
                 self._unsure = True
             except Exception:
                 log.exception("the live generation could not be looked at")  # keep serving what we have
+            looked.set()
             self._metrics.redis_up(self._reads.available)
             if not self._stopping:
                 await asyncio.sleep(self._poll_s)

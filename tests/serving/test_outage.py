@@ -7,7 +7,9 @@ import time
 import pytest
 from redis import Redis
 
+from benchmarks.slow_link import SlowLink
 from benchmarks.synthetic import Synthetic, product_id, user_id
+from contracts import rules
 from shelfwise.local.processes import start, stop, wait_ready
 from shelfwise.local.redis import EmbeddedRedis
 from tests.serving.conftest import Crowd, make_live
@@ -17,6 +19,8 @@ SHOPPER = f"/users/{user_id(1)}/recommendations"
 PATHS = [f"/users/{user_id(number)}/recommendations?k=5" for number in range(100)] + [
     f"/products/{product_id(number)}/{what}" for number in range(100) for what in ("price", "similar")
 ]
+AT = "2026-11-23T10:00:00+00:00"
+POLL_S = 0.25  # serving.settings.pointer_poll_s
 LONGEST_S = 2.5  # three time-outs of a quarter of a second each, on a machine that tests keep busy
 
 
@@ -128,6 +132,40 @@ def test_a_start_without_redis(mortal, start_serving):
         mortal.start()
         serving.until_live(SHOP.generation)
         assert serving.ask(SHOPPER)[1]["source"] == "personal"
+
+
+def test_a_new_worker_answers_nobody_before_it_has_looked(mortal, start_serving, free_port):
+    """It needs some ten reads to have a generation, each of them slow here."""
+    with SlowLink(free_port(), behind=int(mortal.url.split(":")[-1].partition("/")[0])).up() as link:
+        link.delay_s = 0.1
+        with start_serving(f"redis://127.0.0.1:{link.port}/0") as serving:
+            status, answer = serving.ask(SHOPPER)
+    assert (status, answer["generation"]) == (200, SHOP.generation)
+    assert answer["items"]
+
+
+def test_an_emptied_redis_lifts_no_rule_and_what_it_says_then_is_heard(mortal, start_serving):
+    """Also when as many changes were counted before as after."""
+    before, after = SHOP.popular(0)[:2]
+
+    def sold_out(number):
+        event = {"product_id": str(SHOP.shown(number)), "available": False, "reason": "hidden", "at": AT}
+        client.set(rules.BLOCKED, rules.record(event))
+        client.incr(rules.CHANGES)
+        serving.until("/popular", lambda _, answer: str(SHOP.shown(number)) not in shown(answer))
+
+    def shown(answer):
+        return {item["product_id"] for item in answer["items"]}
+
+    with start_serving(mortal.url) as serving, Redis.from_url(mortal.url) as client:
+        serving.until_live(SHOP.generation)
+        assert shown(serving.ask("/popular")[1]) >= {str(SHOP.shown(before)), str(SHOP.shown(after))}
+        sold_out(before)
+        client.flushall()
+        time.sleep(3 * POLL_S)
+        make_live(client, SHOP)
+        sold_out(after)
+        assert not shown(serving.ask("/popular")[1]) & {str(SHOP.shown(before)), str(SHOP.shown(after))}
 
 
 def test_a_flushed_redis(mortal, start_serving):

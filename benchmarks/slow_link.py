@@ -18,6 +18,7 @@ class SlowLink:
         self.port = port
         self.delay_s = 0.0
         self._behind = behind
+        self._links = set[asyncio.Task[None]]()  # else nobody holds those that wait
 
     @contextmanager
     def up(self) -> Iterator["SlowLink"]:
@@ -35,15 +36,19 @@ class SlowLink:
             loop.close()
 
     async def _run(self, listening: threading.Event, over: asyncio.Event) -> None:
-        server = await asyncio.start_server(self._serve, HOST, self.port)
+        server = await asyncio.start_server(self._accept, HOST, self.port)
         listening.set()
         await over.wait()
         server.close()
-        links = asyncio.all_tasks() - {asyncio.current_task()}
-        for link in links:
+        for link in self._links:
             link.cancel()
-        await asyncio.gather(*links, return_exceptions=True)
+        await asyncio.gather(*self._links, return_exceptions=True)
         await asyncio.sleep(0)  # in which what was closed goes
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = asyncio.create_task(self._serve(reader, writer))
+        self._links.add(link)
+        link.add_done_callback(self._links.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -134,7 +134,7 @@ class Watcher:
         self._unsure |= not changes
         if changes and (changes != self._changes or self._unsure):
             blocked = await self._client.get(rules.BLOCKED) or b""
-            if changes <= self._changes:
+            if self._unsure or changes <= self._changes:
                 blocked = rules.merged(known.blocked, blocked)
             if blocked != known.blocked:
                 known = replace(known, blocked=blocked)

@@ -144,14 +144,15 @@ def test_a_new_worker_answers_nobody_before_it_has_looked(mortal, start_serving,
     assert answer["items"]
 
 
-def test_an_emptied_redis_lifts_no_rule_and_what_it_says_then_is_heard(mortal, start_serving):
-    """Also when as many changes were counted before as after."""
+@pytest.mark.parametrize("counted", [1, 3])
+def test_an_emptied_redis_lifts_no_rule_and_what_it_says_then_is_heard(mortal, start_serving, counted):
+    """Also when as many changes were counted before as after, or more."""
     before, after = SHOP.popular(0)[:2]
 
-    def sold_out(number):
+    def sold_out(number, changes=1):
         event = {"product_id": str(SHOP.shown(number)), "available": False, "reason": "hidden", "at": AT}
         client.set(rules.BLOCKED, rules.record(event))
-        client.incr(rules.CHANGES)
+        client.incrby(rules.CHANGES, changes)
         serving.until("/popular", lambda _, answer: str(SHOP.shown(number)) not in shown(answer))
 
     def shown(answer):
@@ -164,7 +165,7 @@ def test_an_emptied_redis_lifts_no_rule_and_what_it_says_then_is_heard(mortal, s
         client.flushall()
         time.sleep(3 * POLL_S)
         make_live(client, SHOP)
-        sold_out(after)
+        sold_out(after, counted)
         assert not shown(serving.ask("/popular")[1]) & {str(SHOP.shown(before)), str(SHOP.shown(after))}
 
 

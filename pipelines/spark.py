@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from pipelines import class_archive
 from pipelines.java import java_home
 from pipelines.settings import Settings
 
@@ -42,7 +43,8 @@ def session(settings: Settings) -> SparkSession:
     running = SparkSession.getActiveSession()
     if running is not None:
         return running
-    os.environ["JAVA_HOME"] = str(java_home())
+    home = java_home()
+    os.environ["JAVA_HOME"] = str(home)
     local = settings.spark_master.startswith("local")
     if local:
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
@@ -51,6 +53,7 @@ def session(settings: Settings) -> SparkSession:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("shelfwise").master(settings.spark_master)
     builder = builder.config("spark.driver.memory", settings.spark_driver_memory)
+    builder = builder.config("spark.driver.extraJavaOptions", class_archive.options(home))
     for name, value in (EVERYWHERE | ONE_MACHINE if local else EVERYWHERE).items():
         builder = builder.config(name, value)
     return builder.getOrCreate()

@@ -58,8 +58,9 @@ class Stretch:
     breaks: bool = False
 
     def cuts_off(self, answer: Answer) -> bool:
-        """Did the connection break because its worker was killed?"""
-        return self.breaks and answer.sent <= self.began + CUT_OFF_S and answer.answered >= self.starting
+        """Did the connection break because its worker was killed? Who waited in vain until the end was not cut off."""
+        meanwhile = answer.sent <= self.began + CUT_OFF_S and answer.answered >= self.starting
+        return self.breaks and meanwhile and not answer.timed_out
 
     def holds(self, answer: Answer) -> bool:
         """Did the fault hold from question to answer?"""

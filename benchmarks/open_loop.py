@@ -9,6 +9,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -46,6 +47,7 @@ class Answer:
     status: int
     body: bytes = b""
     error: str = ""
+    timed_out: bool = False
 
     @property
     def latency_s(self) -> float:
@@ -72,15 +74,18 @@ class OpenLoop:
 
     @contextmanager
     def asking(self) -> Iterator["OpenLoop"]:
-        """Ask from a thread of its own as long as the block lasts; all answers are there after it."""
+        """Ask from a thread of its own as long as the block lasts; all answers are there after it.
+
+        What ended the asking early is raised: too few answers would look as if all had been well.
+        """
         over = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(self._ask_all(over)), name="open loop")
-        thread.start()
-        try:
-            yield self
-        finally:
-            over.set()
-            thread.join()
+        with ThreadPoolExecutor(1, "open loop") as thread:
+            asking = thread.submit(asyncio.run, self._ask_all(over))
+            try:
+                yield self
+            finally:
+                over.set()
+        asking.result()
 
     async def _ask_all(self, over: threading.Event) -> None:
         started = time.monotonic()
@@ -96,13 +101,13 @@ class OpenLoop:
         await asyncio.sleep(0)  # in which what was closed goes
 
     async def _ask(self, question: Question, due: float) -> None:
-        sent, status, body, error = time.monotonic(), 0, b"", ""
+        sent, status, body, error, timed_out = time.monotonic(), 0, b"", "", False
         try:
             async with asyncio.timeout(LONGEST_S):
                 status, body = await self._exchange(question.wire())
         except (OSError, EOFError, TimeoutError) as failed:
-            error = repr(failed)
-        self.answers.append(Answer(question, due, sent, time.monotonic(), status, body, error))
+            error, timed_out = repr(failed), isinstance(failed, TimeoutError)
+        self.answers.append(Answer(question, due, sent, time.monotonic(), status, body, error, timed_out))
 
     async def _exchange(self, request: bytes) -> tuple[int, bytes]:
         """Status and body; the connection rests afterwards, unless it broke."""

@@ -117,6 +117,8 @@ def test_only_who_hung_on_a_killed_worker_may_go_without_an_answer():
     verdict = judged(unanswered(9.995), unanswered(10.1), answers=whole, fault=WorkerKilled)
     assert (verdict.cut_off, verdict.unanswered, verdict.broken) == (2, 0, [])
     assert judged(unanswered(10.5), answers=whole, fault=WorkerKilled).unanswered == 1
+    in_vain = replace(unanswered(9.995), timed_out=True)
+    assert judged(in_vain, answers=whole, fault=WorkerKilled).unanswered == 1
 
 
 def test_corruption_of_one_shoppers_lists_is_no_excuse_for_another():

@@ -74,6 +74,12 @@ def test_silence_and_refusal_are_told(server, monkeypatch, free_port):
     assert all("Connect" in answer.error for answer in refused)
 
 
+def test_an_error_of_the_client_itself_is_not_taken_for_calm(server, monkeypatch):
+    monkeypatch.setattr(open_loop.Question, "wire", lambda _: int("no number"))
+    with pytest.raises(ExceptionGroup):
+        load(server.port, 0.2)
+
+
 def test_a_slow_link_delays_what_the_server_says(server, free_port):
     with SlowLink(free_port(), behind=server.port).up() as link:
         quick = load(link.port, 0.3)

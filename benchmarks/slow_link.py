@@ -22,23 +22,23 @@ class SlowLink:
 
     @contextmanager
     def up(self) -> Iterator["SlowLink"]:
-        """Pass on, from a thread of its own, as long as the block lasts."""
-        listening, loop = threading.Event(), asyncio.new_event_loop()
-        over = asyncio.Event()
-        thread = threading.Thread(target=lambda: loop.run_until_complete(self._run(listening, over)), name="link")
+        """Pass on, from a thread of its own, as long as the block lasts. OSError when the port is taken."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="link")
         thread.start()
         try:
-            listening.wait()
-            yield self
+            listening = asyncio.start_server(self._accept, HOST, self.port)
+            server = asyncio.run_coroutine_threadsafe(listening, loop).result()
+            try:
+                yield self
+            finally:
+                asyncio.run_coroutine_threadsafe(self._end(server), loop).result()
         finally:
-            loop.call_soon_threadsafe(over.set)
+            loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
 
-    async def _run(self, listening: threading.Event, over: asyncio.Event) -> None:
-        server = await asyncio.start_server(self._accept, HOST, self.port)
-        listening.set()
-        await over.wait()
+    async def _end(self, server: asyncio.Server) -> None:
         server.close()
         for link in self._links:
             link.cancel()
@@ -73,4 +73,7 @@ class SlowLink:
             except OSError:
                 data = b""
             when = max(loop.time() + (self.delay_s if slow else 0.0), when + NEXT_S)  # none overtakes another
-            loop.call_at(when, *((to.write, data) if data else (to.close,)))
+            if data:
+                loop.call_at(when, to.write, data)
+        await asyncio.sleep(when - loop.time())  # the end of it too
+        to.write_eof()

@@ -18,7 +18,7 @@ from serving.rules import Known
 
 log = logging.getLogger(__name__)
 
-AGAIN_S = 5.0  # after which a challenger that was not whole is read again
+AGAIN_S = 2.0  # after which a generation that was not whole is read again
 FIRST_LOOK_S = 5.0  # that a new worker lets questions wait, or leaves them to others, rather than answer with nothing
 
 
@@ -87,24 +87,30 @@ class Watcher:
         named = {pointer.decode() for pointer in (live, challenger) if pointer is not None}
         self._refused = {name: at for name, at in self._refused.items() if name in named}
         before = None if self.generation is None else self.generation.id
-        if live is not None and live.decode() != before and (loaded := await self._whole(live.decode(), known)):
+        wanted = None if live is None else live.decode()
+        if wanted not in (None, before) and (loaded := await self._whole(wanted, known)):
             self.generation = loaded
             self._metrics.generation_loaded(before, loaded.id)
         await self._take_challenger(None if challenger is None else challenger.decode(), known)
 
     async def _take_challenger(self, wanted: str | None, known: Known) -> None:
-        """Hold this one and no other: another's keys may go at any moment. A broken one is not read at every look."""
+        """Hold this one and no other: another's keys may go at any moment."""
         if self.challenger is not None and self.challenger.id != wanted:
             self.challenger = None
-        if wanted is not None and time.monotonic() - self._refused.get(wanted, -AGAIN_S) >= AGAIN_S:
+        if wanted is not None:
             self.challenger = await self._whole(wanted, known)
 
     async def _whole(self, wanted: str, known: Known) -> Generation | None:
-        """The generation of that name under these rules, read when we do not hold it; None when it is not whole."""
+        """The generation of that name under these rules, read when we do not hold it; None when it is not whole.
+
+        A broken one is not read at every look: megabytes may come before what is missing.
+        """
         held = [one for one in (self.generation, self.challenger) if one is not None]
         for generation in held:
             if generation.id == wanted:
                 return await _under(generation, known)
+        if time.monotonic() - self._refused.get(wanted, -AGAIN_S) < AGAIN_S:
+            return None
         akin = next((one for one in held if keys.base(one.id) == keys.base(wanted)), None)
         try:
             loaded = await Generation.load(self._client, wanted, akin, known)

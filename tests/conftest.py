@@ -19,6 +19,14 @@ VARIABLES = ("DATABASE_URL", "REDIS_URL", "SERVICE_TOKEN", "CORE_URL", "LAKE_URI
 VARIABLES += ("EXPOSURES_SECRET",)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process runs all tests of a file, and one all files that need the night: it takes a minute to make."""
+    by_night = {item.path for item in items if "night" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("night" if item.path in by_night else item.location[0]))
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch):
     for name in VARIABLES:

@@ -17,7 +17,7 @@ from shelfwise.load import complete_journey
 
 DAY = date(2017, 12, 28)
 ONLY = (DAY, DAY + timedelta(days=1))
-HOUSEHOLDS = 100
+HOUSEHOLDS = 60
 
 
 @pytest.fixture(scope="module")

@@ -47,20 +47,21 @@ def airflow(shelfwise, free_port, tmp_path_factory, stack_root):
     shelfwise("load", "files", "--orders", str(orders), "--products", str(products), "--source", "own")
     shelfwise("backfill")  # the days before: the clock only ever starts the latest night
     with EmbeddedAirflow(stack_root / "airflow", free_port(), env=shelfwise.env) as airflow:
-        known_by = time.monotonic() + 180
-        while {dag["dag_id"] for dag in ask(airflow, "/dags")["dags"]} != set(CHAIN):
-            assert time.monotonic() < known_by, ask(airflow, "/importErrors")
-            time.sleep(0.5)
-        for dag in reversed(CHAIN):  # the clock's last: nobody may miss what it starts
-            airflow.command("dags", "unpause", dag)
-        yield airflow
+        # The API server shares its cores with the tasks: an answer may take long, only the night has a limit.
+        token = httpx.get(f"{airflow.url}/auth/token", timeout=NIGHT_S).raise_for_status().json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=f"{airflow.url}/api/v2", headers=headers, timeout=NIGHT_S) as client:
+            known_by = time.monotonic() + 180
+            while {dag["dag_id"] for dag in ask(client, "/dags")["dags"]} != set(CHAIN):
+                assert time.monotonic() < known_by, ask(client, "/importErrors")
+                time.sleep(0.5)
+            for dag in reversed(CHAIN):  # the clock's last: nobody may miss what it starts
+                client.patch(f"/dags/{dag}", json={"is_paused": False}).raise_for_status()
+            yield client
 
 
 def ask(airflow, path):
-    """What the API server answers. It shares its cores with the tasks: it may take long, only the night has a limit."""
-    token = httpx.get(f"{airflow.url}/auth/token", timeout=NIGHT_S).raise_for_status().json()["access_token"]
-    headers = {"Authorization": f"Bearer {token}"}
-    return httpx.get(f"{airflow.url}/api/v2{path}", headers=headers, timeout=NIGHT_S).raise_for_status().json()
+    return airflow.get(path).raise_for_status().json()
 
 
 def runs(airflow):

@@ -94,9 +94,11 @@ def test_many_at_once_end_with_one_whole_wrapper(tmp_path):
 
 def test_spark_starts_on_the_installed_java_alone(tmp_path):
     script = """
-import os, tempfile
+import os
+from pipelines import class_archive
 from pipelines.settings import Settings
 from pipelines.spark import session
+class_archive.options = lambda _: ""  # nobody starts this Java a second time
 spark = session(Settings())
 assert spark.range(10).count() == 10
 print(spark._jvm.System.getProperty("java.specification.version"), os.environ["JAVA_HOME"])

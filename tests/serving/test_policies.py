@@ -47,8 +47,10 @@ async def asking(redis_url, experiment=HALF, shuffle=NOBODY):
                 assert answer.status_code == 200
                 return answer.json()
 
-            while (await http.get("/ready")).status_code != 200:
-                await asyncio.sleep(0.01)
+            async def ready():
+                return (await http.get("/ready")).status_code == 200
+
+            await until(ready)
             yield ask
 
 
@@ -141,7 +143,8 @@ def test_shelves_are_not_shuffled_where_nothing_is_logged(redis_url):
         create_app(settings, PolicyParams(SHUFFLED, HALF), ExposureParams(0))
 
 
-async def test_a_broken_challenger_is_not_read_at_every_look(redis_url, client, monkeypatch):
+@pytest.mark.parametrize("pointer", [keys.LIVE, keys.CHALLENGER])
+async def test_a_broken_generation_is_not_read_at_every_look(redis_url, client, monkeypatch, pointer):
     reads, load = [], Generation.load
 
     async def counted(client, wanted, *others):
@@ -149,10 +152,11 @@ async def test_a_broken_challenger_is_not_read_at_every_look(redis_url, client, 
         return await load(client, wanted, *others)
 
     monkeypatch.setattr(Generation, "load", counted)
-    client.set(keys.CHALLENGER, "20200101-broken")
     async with asking(redis_url) as ask:
+        client.set(pointer, "20200101-broken")
         await asyncio.sleep(0.5)  # fifty looks
         assert reads.count("20200101-broken") == 1
+        make_live(client, CHAMPION)
         let_challenge(client)
         theirs = next(user for user in USERS if HALF.arm(user) == "challenger")
         await until(lambda: answered_by(CHALLENGER.generation)(ask, theirs))

@@ -26,7 +26,7 @@ demo: $(READY)  ## the whole story on a year of real purchases: stack, load, tra
 test: export OMP_NUM_THREADS := 1
 test: export JAVA_TOOL_OPTIONS := -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC
 test: $(READY)  ## every test, with real PostgreSQL, Redis and Spark
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## style, types and import rules
 	@$(PYTHON) -m ruff check .

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from shelfwise.local.postgres import EmbeddedPostgres
 from shelfwise.local.redis import EmbeddedRedis
@@ -19,12 +21,18 @@ VARIABLES = ("DATABASE_URL", "REDIS_URL", "SERVICE_TOKEN", "CORE_URL", "LAKE_URI
 VARIABLES += ("EXPOSURES_SECRET",)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs all tests of a file, and one all files that need the night: it takes a minute to make."""
-    by_night = {item.path for item in items if "night" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("night" if item.path in by_night else item.location[0]))
+NIGHT = "tests/pipelines/night/"
+
+
+class ByFile(LoadFileScheduling):
+    """One process runs all tests of a file, and one all files of the folder whose tests share a night."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return NIGHT if nodeid.startswith(NIGHT) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)

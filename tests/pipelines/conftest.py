@@ -115,15 +115,3 @@ def small_shop(core) -> Core:
     """The core with the rows of SMALL_SHOP."""
     core.sql(SMALL_SHOP)
     return core
-
-
-@pytest.fixture(scope="session")
-def night(spark, stack_root):
-    """The lake and the models after a night over a small made-up shop (tests.pipelines.small_night)."""
-    from pipelines import build_features, evaluate, lists, train
-    from tests.pipelines.small_night import fill
-
-    made = fill(stack_root / "night")
-    reports = {step.__name__: step.run(made.day, made.settings) for step in (build_features, train, evaluate)}
-    reports["pipelines.lists"] = lists.build(made.day, made.settings)
-    return made, reports

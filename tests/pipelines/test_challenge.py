@@ -10,7 +10,7 @@ from contracts import keys
 from pipelines import challenge, lists, price_signals, publish, vectors
 from pipelines.generation import PublishError
 from pipelines.settings import Settings
-from pipelines.tracking import CHALLENGER, NoModel, Tracking
+from pipelines.tracking import CHALLENGER, Tracking
 
 ONE, TWO, THREE, FOUR = (Synthetic(tag, users=5, products=10, length=3) for tag in (1, 2, 3, 4))
 
@@ -101,13 +101,6 @@ def test_who_lost_the_lease_moves_nothing(client):
         with pytest.raises(PublishError, match="was not made the challenger: another publish took over"):
             challenge.point(client, token, ONE.generation)
     assert challenge.challenging(client) is None
-
-
-@pytest.mark.parametrize("mart", [lists, vectors])
-def test_marts_are_made_by_the_version_that_challenges(night, mart):
-    made, _ = night
-    with pytest.raises(NoModel, match="recommender has no challenger"):
-        mart.build(made.day, made.settings, CHALLENGER)
 
 
 # --- the step, with generations that are there already in the place of a day's marts ---

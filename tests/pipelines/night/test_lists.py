@@ -1,5 +1,8 @@
+import pytest
+
 from contracts.tables import NEIGHBOURS, POPULAR, SLOTS, USER_LISTS, USER_PRODUCT
-from pipelines import lists
+from pipelines import lists, vectors
+from pipelines.tracking import CHALLENGER, NoModel
 from tests.pipelines.small_night import read
 
 
@@ -63,3 +66,10 @@ def test_building_again_gives_the_same_rows(night):
     before = [read(made.lake, table, made.day) for table in (USER_LISTS, NEIGHBOURS, POPULAR)]
     lists.build(made.day, made.settings)
     assert [read(made.lake, table, made.day) for table in (USER_LISTS, NEIGHBOURS, POPULAR)] == before
+
+
+@pytest.mark.parametrize("mart", [lists, vectors])
+def test_marts_are_made_by_the_version_that_challenges(night, mart):
+    made, _ = night
+    with pytest.raises(NoModel, match="recommender has no challenger"):
+        mart.build(made.day, made.settings, CHALLENGER)

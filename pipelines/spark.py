@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from pipelines import class_archive
@@ -57,3 +58,17 @@ def session(settings: Settings) -> SparkSession:
     for name, value in (EVERYWHERE | ONE_MACHINE if local else EVERYWHERE).items():
         builder = builder.config(name, value)
     return builder.getOrCreate()
+
+
+def stop() -> None:
+    """End the session and its Java, which gives back the memory that it took; the next session starts a new one."""
+    running = SparkSession.getActiveSession()
+    gateway = SparkContext._gateway
+    if running is None or gateway is None:
+        return
+    running.stop()
+    gateway.shutdown()
+    SparkContext._gateway = SparkContext._jvm = None
+    java = gateway.proc  # ends with its standard input
+    java.stdin.close()
+    java.wait()

@@ -136,7 +136,7 @@ def _month(console: Console, state: Any) -> None:
 def _learn(journal: Journal) -> None:
     """Check, features, models, evaluation and publication of the day, unless its generation is live."""
     from pipelines import day as days
-    from pipelines import publish
+    from pipelines import publish, spark
     from pipelines.generation import connect
     from pipelines.lake import Lake
     from pipelines.settings import Settings
@@ -148,6 +148,7 @@ def _learn(journal: Journal) -> None:
             journal.console.print(f"[bold]{step}[/]")
             state = days.run_step(step, DAY, settings)
             journal.note(step, state.seconds, state.peak_rss_mb)
+        spark.stop()  # two gigabytes that asking needs not
         live = publish.live_generation(connect(settings.redis_url))
     journal.generation = str(live)
     journal.metrics = Lake(settings.lake_uri).read_report(f"evaluate/{DAY}.json")["metrics"]

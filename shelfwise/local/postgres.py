@@ -25,7 +25,7 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "max_connections": "200",
-    "shared_buffers": "256MB",
+    "shared_buffers": "128MB",
     "work_mem": "32MB",
     "maintenance_work_mem": "256MB",
     "dynamic_shared_memory_type": "mmap",  # a container's /dev/shm is too small for parallel queries

@@ -83,12 +83,6 @@ def test_the_champion_beats_popularity_on_the_held_out_weeks(lake, published):
     assert judged["next"]["ndcg10"] > judged["peers"]["next"]["popularity"]
 
 
-def test_running_the_day_again_gives_the_same_generation(shelfwise, published, lake):
-    before = shelfwise.ask("/popular")["generation"]
-    shelfwise("run", "publish", "--day", str(DAY))
-    assert shelfwise.ask("/popular")["generation"] == before
-
-
 @pytest.mark.parametrize("notebook", sorted(Path("notebooks").glob("*.py")), ids=lambda path: path.stem)
 def test_notebooks_run_from_top_to_bottom(shelfwise, published, notebook):
     env = {**os.environ, **shelfwise.env, "PYTHONPATH": "."}

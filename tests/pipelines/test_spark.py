@@ -35,15 +35,20 @@ def test_there_is_one_session(spark, step_settings):
     assert door.session(step_settings) is spark
 
 
-def test_packages_are_found_from_any_folder_and_nothing_is_left_there(tmp_path):
+def test_packages_are_found_from_any_folder_and_nothing_is_left_there_or_running(tmp_path):
     script = """
+import psutil
 from pipelines.settings import Settings
-from pipelines.spark import session
+from pipelines.spark import session, stop
 spark = session(Settings())
 def ask(_):
     import pipelines.parts
     return pipelines.parts.__file__
 print(spark.sparkContext.parallelize([0], 1).map(ask).collect()[0])
+assert psutil.Process().children()
+stop()
+stop()  # of nothing
+print(psutil.Process().children())
 """
     folder = tmp_path / "elsewhere"
     folder.mkdir()
@@ -54,5 +59,5 @@ print(spark.sparkContext.parallelize([0], 1).map(ask).collect()[0])
         [sys.executable, "-c", code], env=env, cwd=folder, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(ROOT / "pipelines" / "parts.py")
+    assert done.stdout.splitlines() == [str(ROOT / "pipelines" / "parts.py"), "[]"]
     assert list(folder.iterdir()) == []

@@ -63,7 +63,7 @@ def test_next_start_cleans_up_after_a_killed_supervisor(settings):
     first.kill()
     first.wait()
     second = stack.up(settings, only=SMALL)
-    assert not [process for process in before if process.is_running()]
+    assert not processes._outlasting(before, timeout_s=0)
     with httpx.Client(base_url=f"http://127.0.0.1:{settings.core_port}") as core:
         assert core.get("/ready").status_code == 200
     assert environment.read(environment.stack_env(settings.data_dir))["SERVICE_TOKEN"] == token

@@ -17,6 +17,8 @@ def test_every_product_that_may_be_shown_has_a_unit_vector_and_its_kind_is_neare
         assert abs(_dot(vector, vector) - 1) < 1e-5
         own, other = ([_dot(vector, one) for one in by_kind[kind]] for kind in ("fruit", "tools"))
         assert sum(own) / len(own) > sum(other) / len(other)
+    vectors.build(made.day, made.settings)
+    assert read(made.lake, ITEM_VECTORS, made.day) == rows
 
 
 def _dot(one, other):

@@ -1,4 +1,4 @@
-"""Spark's classes, read and verified once: a Java that finds them ready starts Spark in half the time.
+"""Spark's classes, read and verified once: a Java that finds them ready starts Spark sooner.
 
 Every step is a process with a Java of its own, and most of its first seconds go into loading the same ten thousand
 classes. Java can keep them in a file (class data sharing): one of its own classes, and on top of it one that the first

@@ -359,8 +359,35 @@ PRICE_SIGNALS = Table(
     ),
 )
 
+OUTCOMES = Table(
+    name="outcomes",
+    layer="marts",
+    grain="one row per product shown and what came of it; day = UTC day of the answer, made when its window has closed "
+    "(conf/outcomes.toml): a late click belongs to the day of what it answers",
+    key=("request_id", "slot", "shelf", "position"),
+    columns=(
+        DAY,
+        Column("request_id", "string", "answer that showed it"),
+        Column("slot", "string", "which shelf"),
+        Column("shelf", "int32", "place of the shelf on the page, from 1", low=1),
+        Column("policy", "string", "whose lists were shown", one_of=POLICIES),
+        Column("experiment", "string", "experiment that the visitor takes part in", nullable=True),
+        Column("arm", "string", "the visitor's arm of it", nullable=True),
+        Column("generation", "string", "generation that answered", nullable=True),
+        Column("sample_rate", "float64", "one row stands for 1 / rate", low=0, high=1),
+        Column("visitor", "string", "keyed hash of the shopper, else of the session, else null", nullable=True),
+        PRODUCT,
+        Column("position", "int32", "its place on the shelf, from 1", low=1),
+        Column("source", "string", "what contributed most to it"),
+        Column("propensity", "float64", "probability with which the policy puts it there", low=0, high=1),
+        Column("in_place", "bool", "it stands where its policy puts it when nothing is shuffled"),
+        Column("clicked", "bool", "a click on it brought the request back in time"),
+        Column("ordered", "bool", "such a click was its shopper's last before an order of it, in time, not cancelled"),
+    ),
+)
+
 RAW = (ORDERS, ORDER_STATUS, CLICKS, CATALOG, PRICES, PROMOTIONS)  # the shop's
 BUS = (EXPOSURES,)
 FEATURES = (INTERACTIONS, PRODUCTS, USER_PRODUCT, CHANNEL_PRODUCT, PRICE_WEEKS, TRENDING, BOUGHT_TOGETHER)
-MARTS = (USER_LISTS, NEIGHBOURS, POPULAR, ITEM_VECTORS, PRICE_SIGNALS)
-TABLES = RAW + BUS + FEATURES + MARTS
+MARTS = (USER_LISTS, NEIGHBOURS, POPULAR, ITEM_VECTORS, PRICE_SIGNALS)  # all that is sent
+TABLES = RAW + BUS + FEATURES + MARTS + (OUTCOMES,)

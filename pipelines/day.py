@@ -15,7 +15,7 @@ import psutil
 from pipelines.settings import Settings
 from pipelines.source import Shop
 
-STEPS = ("ingest", "check", "build_features", "train", "evaluate", "publish")
+STEPS = ("ingest", "check", "build_features", "train", "evaluate", "publish", "attribute")
 
 SAMPLE_S = 0.2
 

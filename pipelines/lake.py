@@ -24,6 +24,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from contracts.table import Layer, Table
+from contracts.tables import OUTCOMES
 from pipelines.parts import SINK_BYTES, Part, write_parts
 from pipelines.schemas import arrow_schema, spark_schema
 
@@ -31,6 +32,7 @@ COMMIT_ATTEMPTS = 20
 LOG_RETENTION_DAYS = 3650  # models name the versions that they were trained from
 
 MADE_BY: dict[Layer, str] = {"raw": "ingest", "features": "build_features", "marts": "publish"}
+MADE_OTHERWISE = {OUTCOMES: "attribute"}
 
 PART_COLUMNS = "path string, day date, rows long, size_bytes long, faults array<string>"
 
@@ -221,7 +223,7 @@ class Lake:
         try:
             return DeltaTable(self.address(table.path), storage_options=self.storage_options)
         except TableNotFoundError as error:
-            step = MADE_BY[table.layer]
+            step = MADE_OTHERWISE.get(table) or MADE_BY[table.layer]
             raise MissingTable(f"{table.path} is not in the lake at {self.uri} yet: step `{step}` makes it") from error
 
     def _open_or_create(self, table: Table) -> DeltaTable:

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from shelfwise.settings import StackSettings
 
-STEPS = ("ingest", "check", "build_features", "train", "evaluate", "publish")
+STEPS = ("ingest", "check", "build_features", "train", "evaluate", "publish", "attribute")
 OUR_PACKAGES = {"contracts", "features", "models", "pipelines", "serving", "commerce_core", "shelfwise"}
 # Others' errors that mean "not there" rather than "a bug of ours".
 UNREACHABLE = {

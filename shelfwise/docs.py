@@ -9,7 +9,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "DATA.md"
 LAYERS = {
     "raw": "What the shop exports and what serving showed, day by day.",
     "features": "What is known of shoppers and products as of a day.",
-    "marts": "What serving is published from.",
+    "marts": "What serving is published from, and what came of what it showed.",
 }
 HEAD = """# The lake's tables
 

@@ -47,12 +47,14 @@ def test_every_step_has_its_place(parsed):
         "nightly_features": ["build_features"],
         "nightly_training": ["train", "evaluate"],
         "nightly_publishing": ["publish"],
+        "nightly_outcomes": ["attribute"],
     }
 
 
 def test_the_dags_are_chained_by_their_assets(parsed):
     assert parsed["waits_for"] == {
         "nightly_features": parsed["outlets"]["nightly_ingest"],
+        "nightly_outcomes": parsed["outlets"]["nightly_ingest"],  # waits for no model, and none waits for it
         "nightly_training": parsed["outlets"]["nightly_features"],
         "nightly_publishing": parsed["outlets"]["nightly_training"],
     }

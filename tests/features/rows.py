@@ -26,6 +26,9 @@ def frame(spark, table, rows):
         "bool": False,
         "date": FIRST,
         "timestamp": instant(1),
+        "strings": [],
+        "ints": [],
+        "floats": [],
     }
     full = [tuple(row.get(c.name, None if c.nullable else plain[c.type]) for c in table.columns) for row in rows]
     return spark.createDataFrame(full, spark_schema(table))

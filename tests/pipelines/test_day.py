@@ -27,7 +27,7 @@ def test_steps_run_in_order_and_say_what_they_did(ran):
     told = []
     report = run_day(DAY, None, told.append)
     assert ran == [(step, DAY, None) for step in STEPS]
-    assert [state.report for state in report.values()] == [{"rows": n} for n in range(1, 7)]
+    assert [state.report for state in report.values()] == [{"rows": n} for n in range(1, 8)]
     assert [(state.step, state.state) for state in told] == [
         (step, state) for step in STEPS for state in ("running", "done")
     ]

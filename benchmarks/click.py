@@ -30,7 +30,7 @@ PAUSE_S = 0.05
 def to_change_ms(folder: Path, ports: Mapping[str, int], *, clicks: int, products: int) -> dict[str, float]:
     """Milliseconds from sending a click to having an answer that it changed; `serving` has one worker."""
     shop = Synthetic(tag=1, users=clicks, products=products, rank=128, noise=0.05)
-    settings = StackSettings(data_dir=folder, serving_workers=1, **ports)
+    settings = StackSettings.model_validate({"data_dir": folder, "serving_workers": 1, **ports})
     with Stack(settings, only=ONLY) as running:
         env = running.env
         asyncio.run(_put_in(env["DATABASE_URL"], shop))

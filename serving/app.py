@@ -63,6 +63,7 @@ def create_app(settings: Settings, params: PolicyParams | None = None, logged: E
         title="Shelfwise serving",
         description="What to show each shopper, and what to charge.",
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,  # what a generated client calls the question
         responses={422: {"model": Failure, "description": "The request is not well formed"}},
     )
     application.include_router(routes.questions(policies, watcher, reads, metrics, exposures, settings.rank_deadline_s))

@@ -154,7 +154,7 @@ def questions(
         metrics.answered("price", quote["source"], quote["source"], degraded, started)
         return answers.price(generation, quote, degraded)
 
-    @router.post("/prices", response_model=Prices, tags=["prices"])
+    @router.post("/prices", response_model=Prices, tags=["prices"], name="prices")
     async def batch(body: PricesBody) -> bytes:
         """What to charge for each of up to 200 products."""
         started, generation = time.perf_counter(), watcher.generation

@@ -283,10 +283,12 @@ def demo(
 
 @app.command()
 def docs() -> None:
-    """Write docs/DATA.md anew from the contracts."""
+    """Write anew what is made of other files: docs/DATA.md of the contracts, the Python client's types of serving."""
+    from shelfwise import client_types
     from shelfwise import docs as pages
 
-    print(f"wrote {pages.write()}")
+    for page in (pages.write(), client_types.write()):
+        print(f"wrote {page}")
 
 
 # --- what the commands share -------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def main() -> None:
     if done.returncode:
         raise SystemExit(done.returncode)
     # The packages are found where they lie; nothing is built, so nothing but the lock is downloaded.
-    Path(sysconfig.get_path("purelib"), "shelfwise.pth").write_text(f"{ROOT}\n")
+    Path(sysconfig.get_path("purelib"), "shelfwise.pth").write_text(f"{ROOT}\n{ROOT / 'clients' / 'python'}\n")
     launcher = Path(sys.prefix) / "bin" / "shelfwise"
     launcher.write_text(LAUNCHER)
     launcher.chmod(0o755)

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -34,9 +35,17 @@ NODE = shutil.which("node")
 JS = Path(__file__).resolve().parents[2] / "clients" / "js" / "shelfwise.js"
 
 
-def patient(serving, **options):
-    """A test machine is busier than a page's."""
-    return Shelfwise(f"http://127.0.0.1:{serving.port}", **{"timeout_s": 10.0, **options})
+@pytest.fixture
+def client():
+    """A function: the client of that address, for this test."""
+    with ExitStack() as clients:
+        yield lambda url, **options: clients.enter_context(Shelfwise(url, **options))
+
+
+@pytest.fixture
+def patient(client, serving):
+    """Of serving; a test machine is busier than a page's."""
+    return client(f"http://127.0.0.1:{serving.port}", timeout_s=10.0)
 
 
 @pytest.fixture
@@ -74,11 +83,11 @@ def test_every_question_can_be_asked_as_it_is_named_and_no_other(operations):
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_questions_go_where_serving_takes_them(operations, name):
+def test_questions_go_where_serving_takes_them(client, operations, name):
     asked = []
     transport = httpx.MockTransport(lambda request: asked.append(request) or httpx.Response(200, json={}))
     given, _ = QUESTIONS[name]
-    getattr(Shelfwise("http://shop", transport=transport), name)(*given)
+    getattr(client("http://shop", transport=transport), name)(*given)
     method, path = operations[name]
     for key in ("user_id", "session_id", "product_id"):
         path = path.replace(f"{{{key}}}", str(given[0]))
@@ -86,19 +95,19 @@ def test_questions_go_where_serving_takes_them(operations, name):
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_serving_answers_every_question(serving, shop, name):
-    answer = getattr(patient(serving), name)(*QUESTIONS[name][0])
+def test_serving_answers_every_question(patient, shop, name):
+    answer = getattr(patient, name)(*QUESTIONS[name][0])
     assert answer.missing is None
     assert answer.body["generation"] == shop.generation
     assert answer.body["request_id"]
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_a_fallback_has_the_form_of_an_answer(serving, silent, name):
+def test_a_fallback_has_the_form_of_an_answer(client, patient, silent, name):
     given, listed = QUESTIONS[name]
-    answer = getattr(Shelfwise(silent, timeout_s=0.05), name)(*given)
+    answer = getattr(client(silent, timeout_s=0.05), name)(*given)
     assert isinstance(answer.missing, TimeoutError | httpx.TimeoutException)
-    real = getattr(patient(serving), name)(*given).body
+    real = getattr(patient, name)(*given).body
     assert answer.body.keys() == real.keys()
     assert (answer.body["generation"], answer.body["degraded"]) == (None, True)
     if listed:
@@ -107,9 +116,8 @@ def test_a_fallback_has_the_form_of_an_answer(serving, silent, name):
         assert shelves[0]["items"][0].keys() == {"product_id", "score", "source", "because"}
 
 
-def test_what_is_asked_for_is_what_is_given(serving, redis_server):
-    client = patient(serving)
-    answer = client.recommendations(ANNA, slot="discover", k=3, channel=None, consent=False)
+def test_what_is_asked_for_is_what_is_given(patient, redis_server):
+    answer = patient.recommendations(ANNA, slot="discover", k=3, channel=None, consent=False)
     assert (answer.body["slot"], len(answer.body["items"])) == ("discover", 3)
     with Redis.from_url(redis_server.url) as redis:
         until = time.monotonic() + 20
@@ -117,14 +125,14 @@ def test_what_is_asked_for_is_what_is_given(serving, redis_server):
             assert time.monotonic() < until
             time.sleep(0.01)
     assert found[0]["user_hash"] is None  # consent went through
-    assert [item["product_id"] for item in client.popular(MINE, k=2).body["items"]] != MINE[:2]
+    assert [item["product_id"] for item in patient.popular(MINE, k=2).body["items"]] != MINE[:2]
 
 
 def logged(redis):
     return [json.loads(fields[exposures.EVENT_FIELD]) for _, fields in redis.xrange(exposures.STREAM)]
 
 
-def test_the_deadline_is_of_the_whole_answer():
+def test_the_deadline_is_of_the_whole_answer(client):
     def drips(request):  # every read is quick, the answer is not
         return httpx.Response(200, stream=Drip())
 
@@ -135,7 +143,7 @@ def test_the_deadline_is_of_the_whole_answer():
                 yield b" "
 
     began = time.monotonic()
-    answer = Shelfwise("http://shop", transport=httpx.MockTransport(drips)).popular(MINE, k=1)
+    answer = client("http://shop", transport=httpx.MockTransport(drips)).popular(MINE, k=1)
     assert 0.2 <= time.monotonic() - began < 0.7
     assert isinstance(answer.missing, TimeoutError)
     assert [item["product_id"] for item in answer.body["items"]] == MINE[:1]
@@ -148,15 +156,15 @@ def test_the_deadline_is_of_the_whole_answer():
         (httpx.Response(200, text="<html>"), ValueError),
     ],
 )
-def test_what_is_no_answer_falls_back_and_is_raised_only_when_asked(response, error):
+def test_what_is_no_answer_falls_back_and_is_raised_only_when_asked(client, response, error):
     transport = httpx.MockTransport(lambda _: response)
-    assert isinstance(Shelfwise("http://shop", transport=transport).popular(MINE).missing, error)
+    assert isinstance(client("http://shop", transport=transport).popular(MINE).missing, error)
     with pytest.raises(error):
-        Shelfwise("http://shop", transport=transport, raises=True).popular(MINE)
+        client("http://shop", transport=transport, raises=True).popular(MINE)
 
 
-def test_ids_of_any_spelling_stay_one_part_of_the_path(serving):
-    asked = patient(serving).session_recommendations("a/b?c#d é", MINE)
+def test_ids_of_any_spelling_stay_one_part_of_the_path(patient):
+    asked = patient.session_recommendations("a?b#c d é&e=f", MINE)
     assert asked.missing is None
     assert asked.body["slot"] == "for_you"
 
@@ -173,10 +181,10 @@ def shelf(url, **options):
 
 
 @pytest.mark.skipif(NODE is None, reason="node runs the page's client")
-def test_the_pages_client_shows_serving_or_the_pages_own_list(serving, silent, redis_server):
+def test_the_pages_client_shows_serving_or_the_pages_own_list(serving, patient, silent, redis_server):
     url = f"http://127.0.0.1:{serving.port}"
     said = shelf(url, userId=ANNA, sessionId="s 1", k=3, consent=False, fallback=MINE, timeoutMs=10_000)
-    real = patient(serving).recommendations(ANNA, k=3)
+    real = patient.recommendations(ANNA, k=3)
     assert said["productIds"] == [item["product_id"] for item in real.body["items"]]
     assert said["missing"] is None
     with Redis.from_url(redis_server.url) as redis:

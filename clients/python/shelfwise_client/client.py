@@ -11,7 +11,7 @@ For threads, which may share one; in an event loop call it by asyncio.to_thread.
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -63,6 +63,12 @@ class Shelfwise:
         self._raises = raises
         # httpx times each read, not the whole; a thread that is waited for no longer ends at its next read.
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="shelfwise")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let connections and threads go."""

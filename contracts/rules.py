@@ -146,6 +146,26 @@ class Boost:
 
 
 @dataclass(frozen=True, slots=True)
+class Vary:
+    """How alike products of a shelf may be while anything else is left to show (models.variety)."""
+
+    slot: str | None = None
+    """Only there; without one, on every shelf that has no such rule of its own."""
+    most_of_category: int | None = None
+    alike: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.slot is not None:
+            _check_slot(self.slot)
+        if self.most_of_category is None and self.alike is None:
+            raise ValueError("says neither most_of_category nor alike")
+        if self.most_of_category is not None and not 1 <= self.most_of_category <= LAST_POSITION:
+            raise ValueError(f"most_of_category is {self.most_of_category}, not 1 to {LAST_POSITION}")
+        if self.alike is not None and not 0 < self.alike <= 1:
+            raise ValueError(f"alike is {self.alike}, not above 0 and at most 1")
+
+
+@dataclass(frozen=True, slots=True)
 class RuleBook:
     """All that merchandisers said; conf.fill reads it, from TOML or JSON."""
 
@@ -153,8 +173,11 @@ class RuleBook:
     min_age: tuple[AgeLimit, ...] = ()
     pin: tuple[Pin, ...] = ()
     boost: tuple[Boost, ...] = ()
+    vary: tuple[Vary, ...] = ()
 
     def __post_init__(self) -> None:
+        if len({rule.slot for rule in self.vary}) < len(self.vary):
+            raise ValueError("two vary rules are for the same slot")
         places: set[tuple[str | int | None, ...]] = set()
         for number, pin in enumerate(self.pin, 1):
             scope = (pin.slot, pin.channel, pin.category)

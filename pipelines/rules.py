@@ -73,6 +73,8 @@ def naming_nothing(client: Client, book: RuleBook) -> Iterator[str]:
         categories.update(meta["categories"])
         tables += [client.get(keys.items_key(generation, start)).decode() for start in meta["item_chunks"]]
     for kind in fields(book):
+        if kind.name == "vary":  # of whole shelves
+            continue
         for number, entry in enumerate(getattr(book, kind.name), 1):
             if entry.product is not None and not any(entry.product.lower() in table for table in tables):
                 yield f"{kind.name} {number}: product {entry.product}"

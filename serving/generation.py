@@ -53,7 +53,7 @@ class Generation:
     policy: str  # names the guardrails
     as_of: str
     changed: Changed
-    rules: Rules = Rules(Known(), b"", {}, {})
+    rules: Rules = Rules(Known(), b"", {}, {}, {})
     places: dict[bytes, int | None] = field(default_factory=dict)  # of products that rules name
     quotes: dict[str, dict[str, Any]] = field(default_factory=dict)  # see prices.py
 

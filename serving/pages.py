@@ -159,13 +159,13 @@ def _ladder(page: _Page, slot: str, k: int, gate: Gate) -> tuple[Place, Ladder]:
 def _personal(page: _Page, place: Place, k: int, gate: Gate) -> Ladder:
     """The shopper's list, or what is popular where they are, in the order of the visit; then what is popular there."""
     generation, known, found, slot = page.generation, page.known, page.found, place.slot
-    boosts, rest = generation.rules.boosts, most_bought(generation, place.scopes)
-    brief = found is None and slot not in boosts  # then the first k are nearly always enough
+    whole, rest = generation.rules.reorders(slot), most_bought(generation, place.scopes)
+    brief = found is None and not whole  # then the first k are nearly always enough
     source, listed = "personal", _published(known, slot, k if brief else WHOLE_LIST)
     if not listed.items:
         source, listed = next(rest)
     if found is not None:
-        many = WHOLE_LIST if slot in boosts else k
+        many = WHOLE_LIST if whole else k
         yield "session", _ranked(generation, listed, found, gate, slot, many)
     else:
         yield source, listed

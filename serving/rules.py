@@ -3,7 +3,7 @@
 Whatever rung an answer comes from, it passes a `Gate` last: what that does not admit is shown nowhere.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from contracts.keys import Ranked
 from contracts.rules import RuleBook
 from models import bought
 from models.session import HIDDEN, Numbers, Products, Scores, category_number
+from models.variety import Limits, varied
 
 NEVER = 255  # an age that nobody has
 NO_PRODUCTS = b""  # ages with which a gate admits nothing
@@ -56,6 +57,7 @@ class Rules:
     ages: bytes  # (items,) the age from which each product may be shown: 0 for anybody, NEVER for nobody
     pins: Mapping[str, Sequence[Pin]]  # by shelf, the narrowest scope first
     boosts: Mapping[str, Scores]  # by shelf: (items,) what scores are multiplied by
+    limits: Mapping[str, Limits]  # by shelf: how alike its products may be
 
     @classmethod
     def of(
@@ -93,7 +95,15 @@ class Rules:
         for pin in sorted(known.book.pin, key=lambda pin: (pin.channel is None) + (pin.category is None)):
             if (item := index_of(pin.product)) is not None:
                 pins.setdefault(pin.slot, []).append(Pin(pin.position, item, pin.channel, pin.category))
-        return cls(known, ages.tobytes(), pins, boosts)
+        limits: dict[str, Limits] = {}
+        for rule in sorted(known.book.vary, key=lambda rule: rule.slot is not None):  # a shelf's own rule last
+            for shelf in rules.SHELVES if rule.slot is None else (rule.slot,):
+                limits[shelf] = Limits(rule.most_of_category, rule.alike)
+        return cls(known, ages.tobytes(), pins, boosts, limits)
+
+    def reorders(self, shelf: str) -> bool:
+        """May what stands far down a list come to its top?"""
+        return shelf in self.boosts or shelf in self.limits
 
     def boosted(self, shelf: str, ranked: Ranked) -> Ranked:
         """The list in the order of its boosted scores; a score below zero rises towards it.
@@ -115,6 +125,13 @@ class Rules:
             [sources[at] for at in order],
             [because[at] for at in order],
         )
+
+    def varied(self, shelf: str, products: Products) -> "Varied | None":
+        """What puts the shelf's rows in an order of more variety, if a rule asks for it."""
+        limits = self.limits.get(shelf)
+        if limits is None:
+            return None
+        return lambda rows, standing: varied(rows, lambda row: row[1][0], limits, products, standing)
 
     def pinned(self, shelf: str, k: int, gate: "Gate", channel: str | None, category: str | None) -> dict[int, int]:
         """Products that stand at these positions: of each one pin, and each product once."""
@@ -174,18 +191,24 @@ class Gate:
         return 0 <= because < len(self.ages) and self.ages[because] <= self.age
 
 
-def served(ladder: Iterator[tuple[str, Ranked]], k: int, gate: Gate, pinned: Mapping[int, int]) -> tuple[str, Ranked]:
-    """The first k that the gate admits of the first list, then of the next ones, around what is pinned; and the source
-    of the first of them.
+Varied = Callable[[Iterator[tuple[str, Row]], Iterable[int]], Iterator[tuple[str, Row]]]
 
-    No product comes twice and scores fall: one of a later list counts no more than what stands before it, and a pinned
+
+def served(
+    ladder: Iterator[tuple[str, Ranked]], k: int, gate: Gate, pinned: Mapping[int, int], varied: Varied | None = None
+) -> tuple[str, Ranked]:
+    """The first k that the gate admits of the first list, then of the next ones, around what is pinned; and the source
+    of the first of them. `varied` may put them in another order.
+
+    No product comes twice and scores fall: one that comes later counts no more than what stands before it, and a pinned
     one as much as what stands behind it.
     """
     source, ranked = next(ladder, ("none", listed(())))
-    if not pinned and len(ranked.items) >= k and gate.passes(head := first(ranked, k)):
+    if not pinned and varied is None and len(ranked.items) >= k and gate.passes(head := first(ranked, k)):
         return source, head
     pins, rows, sources = dict(pinned), list[Row](), list[str]()
     others = _each_once(chain([(source, ranked)], ladder), gate, {*pinned.values()})
+    others = _falling(others if varied is None else varied(others, pinned.values()))
     for position in range(1, k + 1):
         item = pins.pop(position, None)
         if item is None and (found := next(others, None)) is not None:
@@ -215,10 +238,15 @@ def first(ranked: Ranked, k: int) -> Ranked:
 
 
 def _each_once(ladder: Iterator[tuple[str, Ranked]], gate: Gate, taken: set[int]) -> Iterator[tuple[str, Row]]:
-    least = float("inf")
     for name, ranked in ladder:
-        for item, score, source, because in gate.left(ranked):
-            if item not in taken:
-                taken.add(item)
-                least = min(least, score)
-                yield name, (item, least, source, because)
+        for row in gate.left(ranked):
+            if row[0] not in taken:
+                taken.add(row[0])
+                yield name, row
+
+
+def _falling(rows: Iterator[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
+    least = float("inf")
+    for name, (item, score, source, because) in rows:
+        least = min(least, score)
+        yield name, (item, least, source, because)

@@ -53,7 +53,7 @@ def filled(generation: Generation, place: Place, ladder: Ladder, k: int, gate: G
     rules = generation.rules
     pinned = rules.pinned(place.slot, k, gate, place.channel, place.category)
     boosted = ((source, rules.boosted(place.slot, ranked)) for source, ranked in ladder)
-    source, ranked = served(boosted, k, gate, pinned)
+    source, ranked = served(boosted, k, gate, pinned, rules.varied(place.slot, generation.products))
     return Shelf(source, ranked, degraded, RUNGS.get(source, "list"))
 
 

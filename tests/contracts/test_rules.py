@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import conf, rules
-from contracts.rules import AgeLimit, Boost, Exclusion, Pin, RuleBook
+from contracts.rules import AgeLimit, Boost, Exclusion, Pin, RuleBook, Vary
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TEA = str(UUID(int=7))
@@ -84,6 +84,7 @@ BOOK = RuleBook(
     min_age=(AgeLimit(18, category="drinks"),),
     pin=(Pin("for_you", TEA, 1), Pin("popular", TEA, 1, channel="web", category="drinks")),
     boost=(Boost(1.5, category="food"), Boost(0.5, product=TEA, slot="discover")),
+    vary=(Vary(most_of_category=2), Vary("discover", alike=0.9)),
 )
 
 
@@ -115,6 +116,10 @@ PIN = {"slot": "for_you", "product": TEA, "position": 1}
         ({"pin": [PIN, PIN | {"position": 2}]}, "pin 2: another pin of that scope"),
         ({"pin": [PIN | {"colour": "red"}]}, "pin 1: unknown colour"),
         ({"boost": [{"category": "tea", "factor": 0.0}]}, "boost 1: factor is 0.0, not 0.01 to 100"),
+        ({"vary": [{"slot": "discover"}]}, "vary 1: says neither most_of_category nor alike"),
+        ({"vary": [{"most_of_category": 0}]}, "vary 1: most_of_category is 0, not 1 to 50"),
+        ({"vary": [{"alike": 1.5}]}, "vary 1: alike is 1.5, not above 0"),
+        ({"vary": [{"alike": 0.9}, {"most_of_category": 2}]}, "two vary rules are for the same slot"),
         ({"boosts": []}, "rules: unknown boosts"),
     ],
 )

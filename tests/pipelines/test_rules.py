@@ -30,6 +30,8 @@ position = 1
 [[boost]]
 category = "made/up/3"
 factor = 2
+[[vary]]
+most_of_category = 3
 """
 
 
@@ -58,7 +60,7 @@ def test_a_file_holds_instead_of_the_one_before_and_twice_the_same_is_once(clien
     client.set("live", SHOP.generation)
     said = book.apply(written(GOOD), settings)
     assert said == {
-        "version": 1, "dry_run": False, "exclude": 2, "min_age": 1, "pin": 1, "boost": 1,
+        "version": 1, "dry_run": False, "exclude": 2, "min_age": 1, "pin": 1, "boost": 1, "vary": 1,
         "names_nothing": ["exclude 2: category made/upon", f"pin 1: product {STRANGE}"],
     }  # fmt: skip
     value = client.get(rules.BOOK)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from contracts import conf, keys, rules, sessions
 from contracts.keys import Ranked
-from contracts.rules import AgeLimit, Boost, Exclusion, Pin, RuleBook
+from contracts.rules import AgeLimit, Boost, Exclusion, Pin, RuleBook, Vary
 from contracts.tables import CLICK_KINDS, SLOTS
 from models import bought, companions
 from models.companions import Companions
@@ -126,6 +126,11 @@ books = st.builds(
         pins, max_size=5, unique_by=(lambda pin: (pin.slot, pin.position), lambda pin: (pin.slot, pin.product))
     ).map(tuple),
     st.lists(boosts, max_size=3).map(tuple),
+    st.lists(
+        st.builds(Vary, st.sampled_from([None, *rules.SHELVES]), st.integers(1, 4), st.sampled_from([None, 0.1, 0.9])),
+        max_size=2,
+        unique_by=lambda vary: vary.slot,
+    ).map(tuple),
 )
 lists = st.dictionaries(
     st.sampled_from(SLOTS),
@@ -386,6 +391,39 @@ def test_a_boost_lifts_scores_below_zero_too():
         "for_you", Ranked([1, 2, 3], [0.5, -1.0, -1.5], [0] * 3, [keys.NOTHING] * 3)
     )
     assert (low.items, low.scores) == ([1, 3, 2], [0.5, -0.75, -1.0])
+
+
+def kinds(items):
+    return [PATH_OF[item] for item in items]
+
+
+@pytest.mark.parametrize("clicks", [[], [(11, "click")]])
+def test_a_category_takes_no_more_places_than_its_rule_gives_while_there_is_anything_else(clicks):
+    teas = [1, 7, 2, 19, 25, 8, 31]  # of food/tea but for 2 and 8, which are of food/tea/green
+    case = replace(QUIET, lists={"for_you": ranked(teas)}, clicks=clicks)
+    assert len(kinds(first(case, k=4)[0])) == 4
+    case = replace(case, book=RuleBook(vary=(Vary(most_of_category=1),)))
+    shown, shelf = first(case, k=4)
+    assert sorted({*kinds(shown)}) == sorted(kinds(shown))
+    assert list(shelf.ranked.scores) == sorted(shelf.ranked.scores, reverse=True)
+    pinned = replace(case, book=replace(case.book, pin=(Pin("for_you", str(uuid(37)), 2),)))
+    assert [kinds([item]) for item in first(pinned, k=4)[0]].count(["food/tea"]) == 1  # the pinned one
+
+
+def test_variety_is_sought_in_all_that_the_visit_brings():
+    case = replace(QUIET, lists={"for_you": ranked([1, 7, 19, 25, 31, 4])}, clicks=[(37, "add_to_cart"), (37, "click")])
+    order, _ = first(case, k=30)
+    kind, again = kinds(order[:2])
+    assert kind == again
+    other = next(item for item in order if PATH_OF[item] != kind)
+    assert first(replace(case, book=RuleBook(vary=(Vary(most_of_category=1),))), k=2)[0] == [order[0], other]
+
+
+def test_what_waited_comes_last_when_nothing_else_is_left():
+    own = ranked([1, 7, 2, 19])
+    case = replace(QUIET, lists={"buy_again": own}, book=RuleBook(vary=(Vary("buy_again", 1),)))
+    assert first(case, k=4, slot="buy_again")[0] == [1, 2, 7, 19]
+    assert first(replace(case, book=RuleBook(vary=(Vary("discover", 1),))), k=4, slot="buy_again")[0] == [1, 7, 2, 19]
 
 
 @pytest.mark.parametrize("clicks", [[], [(11, "click")]])

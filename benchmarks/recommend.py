@@ -1,7 +1,8 @@
 """Quality of the recommender on the real year: what households bought in 28 days that no model saw.
 
 December judges (history before 1 December, window 1..28 December); every setting was chosen on November, `--month 11`.
-The product is ranked by the code that publishes its lists. Peers run beside it on the same shoppers and truth.
+The product is ranked by the code that publishes its lists. Peers run beside it on the same shoppers and truth; `varied`
+beside them is the product under the rule for variety that docs/RULES.md shows, to tell what that costs.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from itertools import islice
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
@@ -31,7 +33,10 @@ from models.blend import Candidates, candidates, rank
 from models.evaluate import METRICS, K, Reach, Tally, Truth, total
 from models.params import ModelParams
 from models.recommender import Recommender
+from models.session import Products, SessionParams, category_number, unit_vectors
 from models.shoppers import Catalogue, Numbers, Shoppers
+from models.similar import Likeness
+from models.variety import Limits, varied
 from pipelines import learning
 from pipelines.build_features import FeatureParams
 from pipelines.day import measured
@@ -43,6 +48,8 @@ from pipelines.spark import session
 FIRST, WINDOW_DAYS = date(2017, 1, 1), 28
 SLOT_OF = {"next": "for_you", "discover": "discover"}
 DATA = {"journey": journey, "sparse": sparse}
+DEPTH = 50  # of the published lists, from which variety is sought
+VARIETY = Limits(most_of_category=2, alike=0.95)
 PARTS = ("peers", "standard_errors", "minus_peers", "shoppers", "lists", "segments", "candidates")
 
 
@@ -54,6 +61,7 @@ class Judged:
     shoppers: Shoppers
     truth: Truth
     lists: dict[str, Numbers]  # by task: (users, 10)
+    varied: dict[str, Numbers]  # the same under a rule for variety
     reach: dict[str, Reach]  # of the candidates, by task
     trials: dict[str, Tally]  # by slot
     fit_s: float
@@ -135,7 +143,27 @@ def run(
     people, truth = learning.shoppers(rows, recommender.catalogue), learning.truth(rows, recommender.catalogue)
     lists, reach, trials = _asked(recommender, rows, settings, tune=tune)
     score_s = time.monotonic() - started
-    return {"judged": Judged(recommender.catalogue, people, truth, lists, reach, trials, fit_s, score_s)}
+    first = {task: listed[:, :K] for task, listed in lists.items()}
+    products = products_of(recommender)
+    varied = {task: in_variety(listed, products) for task, listed in lists.items()}
+    return {"judged": Judged(recommender.catalogue, people, truth, first, varied, reach, trials, fit_s, score_s)}
+
+
+def products_of(recommender: Recommender) -> Products:
+    """The products as serving knows them."""
+    likeness, rank = Likeness.of(recommender), load("session", SessionParams).rank
+    vectors = unit_vectors(likeness.baskets, likeness.text, recommender.axes, rank=rank)
+    numbers = [category_number(path) for path in recommender.catalogue.categories.tolist()]
+    return Products(vectors, np.array(numbers, dtype=np.int32))
+
+
+def in_variety(lists: Numbers, products: Products) -> Numbers:
+    """The first ten of each list as a shelf shows them under VARIETY. (users, 10)"""
+    made = np.full((len(lists), K), -1, dtype=np.int64)
+    for row, listed in zip(made, lists, strict=True):
+        few = list(islice(varied(listed[listed >= 0].tolist(), int, VARIETY, products), K))
+        row[: len(few)] = few
+    return made
 
 
 def kept(spark: SparkSession, data: ModuleType) -> tuple[DataFrame, DataFrame]:
@@ -149,7 +177,7 @@ def kept(spark: SparkSession, data: ModuleType) -> tuple[DataFrame, DataFrame]:
 def _asked(
     recommender: Recommender, rows: pa.Table, settings: ModelParams, *, tune: bool
 ) -> tuple[dict[str, Numbers], dict[str, Reach], dict[str, Tally]]:
-    """The product's first ten by task, the reach of its candidates by task, and trials by slot."""
+    """The product's lists by task, the reach of its candidates by task, and trials by slot."""
     lists: dict[str, list[Numbers]] = {task: [] for task in SLOT_OF}
     reach: dict[str, list[Reach]] = {task: [] for task in SLOT_OF}
     by_slot: dict[str, list[Tally]] = {}
@@ -159,7 +187,7 @@ def _asked(
         shoppers = learning.shoppers(block, recommender.catalogue)
         truth = learning.truth(block, recommender.catalogue)
         found = candidates(recommender, shoppers)
-        ranked = rank(recommender, shoppers, found, tuple(SLOT_OF.values()), K)
+        ranked = rank(recommender, shoppers, found, tuple(SLOT_OF.values()), DEPTH)
         sources = proposals(found, recommender.blend.candidates)
         for task, slot in SLOT_OF.items():
             lists[task].append(ranked[slot].items)
@@ -193,13 +221,17 @@ def report_of(judged: Judged, peers: Mapping[str, Mapping[str, Numbers]]) -> dic
     truths = {"next": judged.truth, "discover": judged.truth.new(judged.shoppers.orders)}
     report: dict[str, Any] = {part: {} for part in PARTS}
     for task, truth in truths.items():
-        tally = Tally.of({"product": judged.lists[task], **peers[task]}, truth, details)
+        shown = {"product": judged.lists[task], "varied": judged.varied[task], **peers[task]}
+        tally = Tally.of(shown, truth, details)
         names, reach = list(peers[task]), judged.reach[task]
         report[task] = {metric: round(tally.mean("product", metric), 4) for metric in METRICS}
         report[task]["coverage10"] = round(tally.coverage("product", sold), 4)
         report["peers"][task] = {name: round(tally.mean(name), 4) for name in names}
         report["standard_errors"][task] = {name: round(tally.error(name), 4) for name in tally.names}
-        report["minus_peers"][task] = {name: [round(x, 4) for x in tally.difference("product", name)] for name in names}
+        others = ["varied", *names]
+        report["minus_peers"][task] = {
+            name: [round(x, 4) for x in tally.difference("product", name)] for name in others
+        }
         report["shoppers"][task] = tally.shoppers
         report["lists"][task] = {name: _likeness(tally, name, sold) for name in tally.names}
         report["segments"][task] = {

@@ -8,6 +8,7 @@ from benchmarks import recommend
 from benchmarks.recommend import Judged, proposals
 from models.blend import BLENDED, Candidates
 from models.evaluate import Reach, Truth
+from models.session import Products
 from tests.models.shop import catalogue, shoppers
 
 
@@ -40,6 +41,7 @@ def test_the_report_sets_the_product_beside_its_peers():
         shoppers=people,
         truth=bought,
         lists={"next": both, "discover": both[:, 1:]},
+        varied={"next": first, "discover": both[:, 1:]},
         reach={task: Reach.of({"all": both, "none": np.full((2, 1), -1)}, known)
                for task, known in (("next", bought), ("discover", fresh))},
         trials={},
@@ -53,9 +55,20 @@ def test_the_report_sets_the_product_beside_its_peers():
     assert report["shoppers"] == {"next": 2, "discover": 2}
     assert report["lists"]["next"]["peer"]["recall10_explore"] == 0
     assert "recall10_repeat" not in report["lists"]["discover"]["peer"]
-    assert report["segments"]["next"]["heavy"] == {"product": 1, "peer": report["peers"]["next"]["peer"], "shoppers": 1}
+    assert report["segments"]["next"]["heavy"] == dict.fromkeys(("peer", "varied"), report["peers"]["next"]["peer"]) | {
+        "product": 1, "shoppers": 1,
+    }  # fmt: skip
+    assert report["peers"]["next"].keys() == {"peer"}
     assert report["candidates"]["next"] == {"all": {"recall": 1, "number": 2}}
     assert json.loads(json.dumps(report)) == report
+
+
+def test_a_varied_shelf_shows_no_third_of_a_category():
+    """Five products of one category, then two of another."""
+    products = Products(np.eye(7, dtype=np.float32), np.array([4] * 5 + [9] * 2, dtype=np.int32))
+    lists = np.array([[0, 1, 2, 3, 4, 5, 6], [6, -1, -1, -1, -1, -1, -1]])
+    shown = recommend.in_variety(lists, products)
+    assert shown.tolist() == [[0, 1, 5, 6, 2, 3, 4] + [-1] * 3, [6] + [-1] * 9]
 
 
 def test_a_misspelt_month_is_refused():

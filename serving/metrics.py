@@ -9,6 +9,7 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 from serving.shelves import Shelf
+from serving.stages import STAGES, Lap
 
 BUCKETS = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
@@ -26,6 +27,14 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
+        self._stages = Histogram(
+            "serving_stage_seconds",
+            "Where the time of an answer went",
+            ["stage"],
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        self._stage = {stage: self._stages.labels(stage) for stage in STAGES}
         self._answers = Counter(
             "serving_answers",
             "Answers by source and rung",
@@ -52,6 +61,18 @@ class Metrics:
             "serving_corrupt_values", "Values in Redis that were found damaged", registry=self._registry
         )
         self._series: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
+
+    def laps(self, started: float) -> Lap:
+        """The stopwatch of one answer; `started` by time.perf_counter."""
+        last = started
+
+        def lap(stage: str) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            self._stage[stage].observe(now - last)
+            last = now
+
+        return lap
 
     def shelf(self, route: str, shelf: Shelf | None, started: float) -> None:
         """One list was answered; `started` by time.perf_counter."""

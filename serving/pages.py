@@ -19,6 +19,7 @@ from serving.generation import Generation
 from serving.reads import Reads, Unavailable
 from serving.rules import Gate
 from serving.shelves import BESIDE, WHOLE_LIST, Ladder, Place, Shelf, beside, completing, filled, most_bought, trending
+from serving.stages import Lap, unmeasured
 
 BUY_AGAIN, DISCOVER, RECENTLY_VIEWED = "buy_again", "discover", "recently_viewed"
 
@@ -62,17 +63,24 @@ class _Page:
 
 
 async def page(
-    generation: Generation, reads: Reads, visitor: Visitor, wanted: Sequence[tuple[str, int]], until: float
+    generation: Generation,
+    reads: Reads,
+    visitor: Visitor,
+    wanted: Sequence[tuple[str, int]],
+    until: float,
+    lap: Lap = unmeasured,
 ) -> list[Shelf]:
     """A shelf for each slot and number of products wanted; no product stands on two.
 
     After `until` (time.perf_counter) the visit puts nothing in order any more.
     """
     known = await _read(generation, reads, visitor, [slot for slot, _ in wanted])
+    lap("read")
     seen = _visit(generation, known.events) if known.events else None
     found = None
     if seen is not None and any(slot in SLOTS for slot, _ in wanted) and time.perf_counter() < until:
         found = affinity(seen, generation.products, generation.session)
+    lap("visit")
     product = next(_indexes(generation, [visitor.product_id] if visitor.product_id else []), None)
     named = _indexes(generation, reversed(visitor.cart_product_ids))
     cart = list(dict.fromkeys([*named, *(seen.cart.tolist() if seen is not None else ())]))
@@ -85,6 +93,7 @@ async def page(
         shelf = filled(generation, place, ladder, k, gate, degraded=known.degraded)
         shown.update(shelf.ranked.items)
         shelves.append(shelf)
+    lap("shelves")
     return shelves
 
 

@@ -33,11 +33,13 @@ from serving.schemas import (
     SessionQuery,
 )
 from serving.shelves import Place, Shelf
+from serving.stages import Lap
 from serving.watcher import Watcher
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+Encode = Callable[[Generation | None, Sequence[Shelf | None]], bytes]
 
 
 def questions(
@@ -61,42 +63,52 @@ def questions(
             metrics.corrupt()
             return await asked(away)
 
-    async def shelves_of(
-        question: Question, wanted: Sequence[tuple[str, int]]
-    ) -> tuple[Generation | None, Sequence[Shelf | None]]:
-        choice = policies.choose(question.request_id, question.visitor)
+    async def shelves_of(question: Question, wanted: Sequence[tuple[str, int]], encode: Encode) -> bytes:
+        choice, lap = policies.choose(question.request_id, question.visitor), metrics.laps(question.started)
         generation = choice.generation
         made: Sequence[Shelf | None] = [None] * len(wanted)
         if generation is not None:
             until = question.started + rank_deadline_s
-            made = await whole(lambda reads: pages.page(generation, reads, question.visitor, wanted, until))
-        return generation, shown(question, choice, [slot for slot, _ in wanted], made)
+            made = await whole(lambda reads: pages.page(generation, reads, question.visitor, wanted, until, lap))
+        return shown(question, choice, [slot for slot, _ in wanted], made, encode, lap)
 
     def shown(
-        question: Question, choice: Choice, slots: Sequence[str], made: Sequence[Shelf | None]
-    ) -> Sequence[Shelf | None]:
-        """The shelves in the order of the request's policy, counted and logged."""
+        question: Question,
+        choice: Choice,
+        slots: Sequence[str],
+        made: Sequence[Shelf | None],
+        encode: Encode,
+        lap: Lap,
+    ) -> bytes:
+        """The answer: the shelves in the order of the request's policy, counted and logged."""
         tried = policies.shelves(question.request_id, choice, slots, made)
+        exposures.shown(question, choice, slots, tried)
+        lap("log")
+        answer = encode(choice.generation, tried)
+        lap("encode")
         for shelf in tried:
             metrics.shelf(question.route, shelf, question.started)
-        exposures.shown(question, choice, slots, tried)
-        return tried
+        return answer
+
+    async def shelf_of(question: Question, query: SessionQuery) -> bytes:
+        def encode(generation: Generation | None, shelves: Sequence[Shelf | None]) -> bytes:
+            return answers.recommendations(question.request_id, generation, shelves[0], query.slot)
+
+        return await shelves_of(question, [(query.slot, query.k)], encode)
 
     @router.get("/users/{user_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def recommendations(user_id: str, query: Annotated[RecommendationsQuery, Query()]) -> bytes:
         """A shelf for this shopper, after what they did in the last minutes; strangers get what is popular."""
         visitor = Visitor(keys.one_spelling(user_id), query.session_id, query.channel, query.category, query.age)
         question = Question("recommendations", visitor, query.consent)
-        generation, [shelf] = await shelves_of(question, [(query.slot, query.k)])
-        return answers.recommendations(question.request_id, generation, shelf, query.slot)
+        return await shelf_of(question, query)
 
     @router.get("/sessions/{session_id}/recommendations", response_model=Recommendations, tags=["shelves"])
     async def session_recommendations(session_id: str, query: Annotated[SessionQuery, Query()]) -> bytes:
         """A shelf for somebody unknown, after what they did in the last minutes."""
         visitor = Visitor(None, session_id, query.channel, query.category, query.age)
         question = Question("session_recommendations", visitor, query.consent)
-        generation, [shelf] = await shelves_of(question, [(query.slot, query.k)])
-        return answers.recommendations(question.request_id, generation, shelf, query.slot)
+        return await shelf_of(question, query)
 
     @router.post("/pages/home", response_model=Page, tags=["shelves"])
     async def home(body: HomeBody) -> bytes:
@@ -105,17 +117,22 @@ def questions(
         visitor = Visitor(body.user_id, body.session_id, *where, body.age, body.product_id, body.cart_product_ids)
         question = Question("home", visitor, body.consent)
         wanted = [(shelf.slot, shelf.k) for shelf in body.shelves]
-        generation, made = await shelves_of(question, wanted)
-        return answers.page(question.request_id, generation, made, [slot for slot, _ in wanted])
+
+        def encode(generation: Generation | None, shelves: Sequence[Shelf | None]) -> bytes:
+            return answers.page(question.request_id, generation, shelves, [slot for slot, _ in wanted])
+
+        return await shelves_of(question, wanted, encode)
+
+    def listed(question: Question) -> Encode:
+        return lambda generation, shelves: answers.items(question.request_id, generation, shelves[0])
 
     async def of_product(slot: str, product_id: str, query: BesideQuery) -> bytes:
         question, shelf = Question(slot), None
-        choice = policies.choose(question.request_id, question.visitor)
+        choice, lap = policies.choose(question.request_id, question.visitor), metrics.laps(question.started)
         if (generation := choice.generation) is not None:
             k, age = query.k, query.age
-            shelf = await whole(lambda reads: shelves.of_product(generation, reads, slot, product_id, k, age))
-        [shelf] = shown(question, choice, [slot], [shelf])
-        return answers.items(question.request_id, generation, shelf)
+            shelf = await whole(lambda reads: shelves.of_product(generation, reads, slot, product_id, k, age, lap))
+        return shown(question, choice, [slot], [shelf], listed(question), lap)
 
     @router.get("/products/{product_id}/similar", response_model=Items, tags=["shelves"])
     async def similar(product_id: str, query: Annotated[BesideQuery, Query()]) -> bytes:
@@ -129,12 +146,12 @@ def questions(
 
     def of_place(slot: str, query: ScopeQuery) -> bytes:
         question, shelf = Question(slot), None
-        choice = policies.choose(question.request_id, question.visitor)
+        choice, lap = policies.choose(question.request_id, question.visitor), metrics.laps(question.started)
         if (generation := choice.generation) is not None:
             place = Place(slot, query.channel, query.category)
             shelf = shelves.of_place(generation, place, query.k, query.age, degraded=not reads.available)
-        [shelf] = shown(question, choice, [slot], [shelf])
-        return answers.items(question.request_id, generation, shelf)
+            lap("shelves")
+        return shown(question, choice, [slot], [shelf], listed(question), lap)
 
     @router.get("/popular", response_model=Items, tags=["shelves"])
     async def popular(query: Annotated[ScopeQuery, Query()]) -> bytes:

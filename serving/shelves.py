@@ -10,6 +10,7 @@ from contracts.keys import Ranked
 from serving.generation import Generation
 from serving.reads import Reads, Unavailable
 from serving.rules import Gate, served
+from serving.stages import Lap, unmeasured
 
 WHOLE_LIST = 255
 BESIDE = ("similar", "bought_together")  # shelves that stand beside a product
@@ -57,7 +58,9 @@ def filled(generation: Generation, place: Place, ladder: Ladder, k: int, gate: G
     return Shelf(source, ranked, degraded, RUNGS.get(source, "list"))
 
 
-async def of_product(generation: Generation, reads: Reads, slot: str, product_id: str, k: int, age: int) -> Shelf:
+async def of_product(
+    generation: Generation, reads: Reads, slot: str, product_id: str, k: int, age: int, lap: Lap = unmeasured
+) -> Shelf:
     """A shelf `beside` a product."""
     product, degraded, near = keys.uuid_bytes(product_id), False, None
     if product is not None:
@@ -65,10 +68,13 @@ async def of_product(generation: Generation, reads: Reads, slot: str, product_id
             [near] = await reads.get(generation.ready, [generation.neighbours_key(product)])
         except Unavailable:
             degraded = True
+    lap("read")
     item = generation.index(product) if product is not None else None
     gate = Gate(generation.rules.ages, age, frozenset(() if item is None else (item,)))
     place, ladder = beside(generation, Place(slot), item, near)
-    return filled(generation, place, ladder, k, gate, degraded=degraded)
+    shelf = filled(generation, place, ladder, k, gate, degraded=degraded)
+    lap("shelves")
+    return shelf
 
 
 def of_place(generation: Generation, place: Place, k: int, age: int, *, degraded: bool) -> Shelf:

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.synthetic import product_id, user_id
 from contracts import keys
 from serving import schemas
+from serving.stages import STAGES
 
 KNOWN_USER, KNOWN_PRODUCT = user_id(3), product_id(3)
 
@@ -178,6 +179,22 @@ def test_metrics(serving, shop):
     assert 'serving_request_seconds_bucket{le="0.001",route="recommendations"}' in text
     assert f'serving_generation_workers{{generation="{shop.generation}"}} 1.0' in text
     assert "serving_redis_up 1.0" in text
+
+
+def test_the_stages_of_an_answer_add_up_to_it(redis_server, start_serving, shop):
+    def told(text, name):
+        return float(next(line for line in text.splitlines() if line.startswith(name)).rsplit(" ", 1)[1])
+
+    with start_serving(redis_server.url) as fresh:
+        fresh.until_live(shop.generation)
+        for _ in range(20):
+            fresh.ask(f"/users/{KNOWN_USER}/recommendations")
+        text = fresh.text("/metrics")
+    spent = {stage: told(text, f'serving_stage_seconds_sum{{stage="{stage}"}}') for stage in STAGES}
+    assert {told(text, f'serving_stage_seconds_count{{stage="{stage}"}}') for stage in STAGES} == {20}
+    whole = told(text, 'serving_request_seconds_sum{route="recommendations"}')
+    assert 0.5 * whole < sum(spent.values()) <= whole
+    assert min(spent.values()) > 0
 
 
 def test_metrics_of_several_workers(redis_server, shop, serving, start_serving, tmp_path):

@@ -13,7 +13,7 @@ from dags import assets
 from shelfwise.local.airflow import EmbeddedAirflow
 from tests.e2e import own_shop
 
-CHAIN = ("nightly_ingest", "nightly_features", "nightly_training", "nightly_publishing")
+CHAIN = ("nightly_ingest", "nightly_outcomes", "nightly_features", "nightly_training", "nightly_publishing")
 NIGHT_S = 700
 LAST_ORDER = datetime.now(UTC).date() - timedelta(days=4)
 
@@ -72,7 +72,7 @@ def runs(airflow):
 def night(airflow):
     """The last run of each DAG, once all have ended."""
     deadline = time.monotonic() + NIGHT_S
-    while (last := (latest := runs(airflow)).get("nightly_publishing")) is None or last["state"] != "success":
+    while any((latest := runs(airflow)).get(dag, {}).get("state") != "success" for dag in CHAIN):
         states = {dag: run["state"] for dag, run in latest.items()}
         assert "failed" not in states.values(), states
         assert time.monotonic() < deadline, states

@@ -24,6 +24,7 @@ from pipelines.packing import Lists, encode_users
 USERS_AT_ONCE = 2_048  # whose lists are made together
 NEIGHBOURS = 20
 REASONS = 8
+ARRIVALS = 4
 RESIDUES = 7
 TREND = 10  # places by which what is trending differs from what is popular
 
@@ -61,6 +62,12 @@ class Synthetic:
     def categories(self) -> list[str]:
         """Paths of the families' categories."""
         return [f"made/up/{family}" for family in range(self.rank)]
+
+    @property
+    def arrivals(self) -> list[int]:
+        """Dense indexes of what is new in the shop: the last ones of the residue."""
+        there = self.products // RESIDUES
+        return [number * RESIDUES + self.tag % RESIDUES for number in range(there - min(ARRIVALS, there), there)]
 
     def popular(self, place: int) -> list[int]:
         """Dense indexes of the popular list of the scope at this place."""
@@ -174,6 +181,7 @@ class Synthetic:
             "trending_scopes": scopes[::2],
             "guardrails": asdict(conf.load("pricing", Guardrails)),
             "policy": "synthetic",
+            "arrivals": [str(self.shown(number)) for number in self.arrivals],
         }
 
     def write(self, client: Client) -> None:

@@ -43,7 +43,7 @@ from typing import Final, NamedTuple
 
 from contracts.tables import SLOTS, SOURCES
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 LIVE: Final = "live"
 CHALLENGER: Final = "{live}:challenger"
 HISTORY: Final = "{live}:history"
@@ -57,10 +57,11 @@ ITEMS_PER_CHUNK: Final = 32_768  # 1 MiB: long enough to load quickly, short eno
 VECTORS_PER_CHUNK: Final = 4_096  # 1 MiB of rank 128
 NOTHING: Final = -1  # a dense index that stands for no product, or no scope
 
-SOURCE_NAMES: Final = (*SOURCES, "session", "pinned", "bought_together", "trending")
+SOURCE_NAMES: Final = (*SOURCES, "session", "pinned", "bought_together", "trending", "arrival")
 SOURCE_CODES: Final = {name: code for code, name in enumerate(SOURCE_NAMES)}
 SESSION: Final = SOURCE_CODES["session"]  # the visit decided
 PINNED: Final = SOURCE_CODES["pinned"]  # merchandisers put it there
+ARRIVAL: Final = SOURCE_CODES["arrival"]  # new in the shop, tried to get to be known
 MOST_LISTED: Final = 255  # products of one list, explanations of one shopper
 USER_HEADER: Final = struct.Struct(f"<BB{len(SLOTS)}B{2 * len(SLOTS)}f")
 _SCALE: Final = struct.Struct("<ff")

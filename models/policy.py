@@ -52,6 +52,33 @@ class Shuffle:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrivals:
+    """A share of requests in which one place of a shelf shows a product that is new in the shop: each as likely."""
+
+    share: float
+    place: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1 or self.place < 1:
+            raise ValueError(f"arrivals: share {self.share} is not from 0 to 1, or place {self.place} is below 1")
+
+    def chosen(self, request_id: str) -> bool:
+        """Is this one of those requests?"""
+        return fraction("arrivals", request_id) < self.share
+
+    def drawn(self, request_id: str, new: Sequence[int]) -> int:
+        """The one of these that the request tries."""
+        return new[int(fraction("arrival", request_id) * len(new))]
+
+    def propensity(self, tries: bool, new: int) -> float:
+        """Probability of what stands in the place, before the request was drawn; `new`: how many could be tried.
+
+        What is tried is none of what the shelf shows else, so it comes there in this way alone.
+        """
+        return self.share / new if tries else 1 - self.share
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
     """A challenger for a share of the visitors, under a name; without a name there is none."""
 
@@ -72,6 +99,7 @@ class PolicyParams:
     """conf/experiments.toml."""
 
     shuffle: Shuffle
+    arrivals: Arrivals
     experiment: Experiment
 
 

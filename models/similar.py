@@ -22,6 +22,12 @@ class ListParams:
     neighbours: int
     neighbour_targets: int
     """Most bought products among which neighbours are looked for."""
+    arrivals: int
+    """Most products that are published as new (features.arrivals)."""
+    arrival_days: int
+    """How long a product is new in the shop."""
+    arrival_orders: int
+    """Orders with which it is known."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from contracts import conf, keys
 from contracts.table import Table
 from contracts.tables import (
     BOUGHT_TOGETHER,
+    CATALOG,
     ITEM_VECTORS,
     MARTS,
     NEIGHBOURS,
@@ -32,6 +33,8 @@ from contracts.tables import (
     USER_LISTS,
     USER_PRODUCT,
 )
+from features.arrivals import arrivals
+from models.params import ModelParams
 from models.pricing import Guardrails
 from models.session import SessionParams
 from pipelines import generation as encoding
@@ -142,10 +145,27 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str
         "models": list(models),
         "lake_versions": {table.path: lake.version(table) for table in SENT},
     }
-    said = json.dumps([keys.FORMAT, rules, content], sort_keys=True)
+    meta["arrivals"] = _arrivals(spark, lake, day)
+    said = json.dumps([keys.FORMAT, rules, content, meta["arrivals"]], sort_keys=True)
     digest = hashlib.blake2b(said.encode(), digest_size=5).hexdigest()
     generation = f"{day:%Y%m%d}-{digest}"
     return Inputs(frames, {name: rows for name, rows, _ in content}, scopes, rank, generation, meta)
+
+
+def _arrivals(spark: SparkSession, lake: Lake, day: date) -> list[str]:
+    """Ids of the products that are new in the shop; none where its catalogue is not in the lake."""
+    if lake.version(CATALOG) is None:
+        return []
+    params, as_of = conf.load("models", ModelParams).lists, day + timedelta(days=1)
+    new = arrivals(
+        lake.frame(spark, CATALOG, days=(date.min, as_of)),
+        lake.frame(spark, PRODUCTS, days=(day, as_of)),
+        as_of=as_of,
+        days=params.arrival_days,
+        orders=params.arrival_orders,
+        most=params.arrivals,
+    )
+    return [str(row["product_id"]) for row in new.collect()]
 
 
 def _rank(vectors: DataFrame) -> int:

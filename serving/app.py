@@ -40,10 +40,10 @@ def create_app(settings: Settings, params: PolicyParams | None = None, logged: E
     watcher = Watcher(patient, reads, metrics, settings.pointer_poll_s)
     secret = settings.exposures_secret.get_secret_value()
     params, logged = params or conf.load("experiments", PolicyParams), logged or conf.load("exposures", ExposureParams)
-    if params.shuffle.share and not logged.rate:
+    if (params.shuffle.share or params.arrivals.share) and not logged.rate:
         raise ValueError(
-            "shelves would be shuffled and nobody told: conf/experiments.toml has shuffle.share "
-            f"{params.shuffle.share}, conf/exposures.toml rate 0"
+            "shelves would be explored and nobody told: conf/experiments.toml has shuffle.share "
+            f"{params.shuffle.share} and arrivals.share {params.arrivals.share}, conf/exposures.toml rate 0"
         )
     policies = Policies(watcher, params)
     exposures = Exposures(patient, secret, logged, metrics)

@@ -16,7 +16,7 @@ from contracts.keys import ITEM_CHARACTERS, Ranked
 from models import session
 from models.companions import Companions
 from models.pricing import Guardrails
-from models.session import Products, Rows, Scores, SessionParams
+from models.session import Numbers, Products, Rows, Scores, SessionParams
 from serving.rules import Known, Rules
 
 SCOPES_PER_READ = 200
@@ -51,6 +51,7 @@ class Generation:
     trending: Mapping[str, Ranked]
     guardrails: Guardrails
     policy: str  # names the guardrails
+    arrivals: Numbers  # products that are new in the shop
     as_of: str
     changed: Changed
     rules: Rules = Rules(Known(), b"", {}, {}, {})
@@ -82,7 +83,7 @@ class Generation:
         vectors, categories = await _vectors(client, generation, meta, meta["items"], meta["rank"])
         products = Products(vectors, categories)
         products.prepare()
-        return cls(
+        made = cls(
             id=generation,
             ready=keys.ready_key(generation),
             items=items,
@@ -96,9 +97,12 @@ class Generation:
             trending=await _scopes(client, generation, meta["trending_scopes"], keys.trending_key, "trending"),
             guardrails=guardrails,
             policy=meta["policy"],
+            arrivals=np.zeros(0, dtype=np.int64),
             as_of=meta["as_of"],
             changed=Changed(frozenset(), frozenset(), Rows(np.zeros(0, np.int64), vectors[:0], categories[:0])),
         )
+        numbers = [made.index(product) for text in meta["arrivals"] if (product := keys.uuid_bytes(text)) is not None]
+        return replace(made, arrivals=np.array([number for number in numbers if number is not None], dtype=np.int64))
 
     async def _with_addendum(self, client: Redis, addendum: str) -> Self:
         """The base of this one with what the addendum holds in the place of what this one added to it."""
@@ -123,6 +127,7 @@ class Generation:
             items=self.items[: self.count * ITEM_CHARACTERS] + items,
             products=products,
             categories=sorted({*self.categories, *meta["categories"]}),
+            arrivals=np.concatenate([np.arange(self.count, meta["items"]), self.arrivals[self.arrivals < self.count]]),
             changed=Changed(_ids(near), _ids(priced), replaced),
             places={},
             quotes={},

@@ -7,7 +7,7 @@ every rung a product that rules, the visit or the page forbid is left out, and w
 
 import time
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from contracts import keys, sessions
@@ -22,6 +22,7 @@ from serving.shelves import BESIDE, WHOLE_LIST, Ladder, Place, Shelf, beside, co
 from serving.stages import Lap, unmeasured
 
 BUY_AGAIN, DISCOVER, RECENTLY_VIEWED = "buy_again", "discover", "recently_viewed"
+TRIED = ("for_you", DISCOVER)  # shelves on which new products are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,12 @@ async def page(
     wanted: Sequence[tuple[str, int]],
     until: float,
     lap: Lap = unmeasured,
+    tries: bool = False,
 ) -> list[Shelf]:
     """A shelf for each slot and number of products wanted; no product stands on two.
 
-    After `until` (time.perf_counter) the visit puts nothing in order any more.
+    After `until` (time.perf_counter) the visit puts nothing in order any more. If it `tries`, the first shelf of TRIED
+    says which new products it may show.
     """
     known = await _read(generation, reads, visitor, [slot for slot, _ in wanted])
     lap("read")
@@ -87,12 +90,19 @@ async def page(
     made = _Page(generation, visitor, known, seen, found, product, cart)
     shown = set() if product is None else {product}
     shelves = []
-    for slot, k in wanted:
+    trying: tuple[int, Gate] | None = None
+    for at, (slot, k) in enumerate(wanted):
         gate = _gate(made, slot, shown)
+        if tries and trying is None and slot in TRIED:
+            trying = at, gate
         place, ladder = _ladder(made, slot, k, gate)
         shelf = filled(generation, place, ladder, k, gate, degraded=known.degraded)
         shown.update(shelf.ranked.items)
         shelves.append(shelf)
+    if trying is not None:
+        at, gate = trying
+        admitted = generation.arrivals[gate.mask(generation.arrivals)].tolist()
+        shelves[at] = replace(shelves[at], arrivals=[item for item in admitted if item not in shown])
     lap("shelves")
     return shelves
 

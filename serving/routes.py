@@ -69,7 +69,9 @@ def questions(
         made: Sequence[Shelf | None] = [None] * len(wanted)
         if generation is not None:
             until = question.started + rank_deadline_s
-            made = await whole(lambda reads: pages.page(generation, reads, question.visitor, wanted, until, lap))
+            made = await whole(
+                lambda reads: pages.page(generation, reads, question.visitor, wanted, until, lap, policies.try_arrivals)
+            )
         return shown(question, choice, [slot for slot, _ in wanted], made, encode, lap)
 
     def shown(

@@ -97,10 +97,10 @@ class Item(BaseModel):
     product_id: str
     score: float = Field(description="Unitless, falling along the list where it is not shuffled to explore")
     source: Literal[
-        "repeat", "collaborative", "content", "popular", "session", "pinned", "bought_together", "trending"
+        "repeat", "collaborative", "content", "popular", "session", "pinned", "bought_together", "trending", "arrival"
     ] = Field(
         description="What contributed most: a model, orders with the same in them or of the last days, for `session` "
-        "what the shopper did in the last minutes, for `pinned` the merchandisers"
+        "what the shopper did in the last minutes, for `pinned` the merchandisers; `arrival`: new, and tried"
     )
     because: str | None = Field(description="The shopper's own product, or that of their cart, that explains it best")
 

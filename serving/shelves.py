@@ -29,6 +29,7 @@ class Shelf:
     degraded: bool
     rung: str = "list"
     propensities: Sequence[float] = ()  # of each product in its place; none: certain
+    arrivals: Sequence[int] = ()  # new products that it may show, and that are not on the page
 
 
 @dataclass(frozen=True, slots=True)

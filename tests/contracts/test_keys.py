@@ -156,7 +156,7 @@ def test_bytes_are_fixed():
     assert keys.sealed(b"123456789") == b"123456789" + struct.pack("<I", zlib.crc32(b"123456789", keys.FORMAT))
     assert keys.encode_neighbours(4, [7], [0.5], [2]) == keys.sealed(struct.pack("<iBifB", 4, 1, 7, 0.5, 2))
     assert keys.encode_scope([7], [0.5]) == keys.sealed(struct.pack("<if", 7, 0.5))
-    assert keys.FORMAT == 6
+    assert keys.FORMAT == 7
 
 
 def test_a_list_too_long_is_refused():

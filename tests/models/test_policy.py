@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from models.policy import Experiment, Shuffle, fraction, permutation
+from models.policy import Arrivals, Experiment, Shuffle, fraction, permutation
 
 
 def test_a_fraction_is_a_hash_and_nothing_else():
@@ -46,6 +46,26 @@ def test_shares_are_shares(share):
 def test_places_count_from_one():
     with pytest.raises(ValueError, match="first 0 is below 1"):
         Shuffle(0.5, 0)
+
+
+# --- new products ---
+
+
+def test_a_share_of_requests_tries_each_new_product_alike():
+    arrivals, new = Arrivals(share=0.2, place=3), [7, 8, 9, 30]
+    tries = [request for request in map(str, range(20_000)) if arrivals.chosen(request)]
+    assert abs(len(tries) - 4_000) < 240  # four standard errors: sqrt(20,000 x 0.2 x 0.8) = 57
+    counts = Counter(arrivals.drawn(request, new) for request in tries)
+    assert {*counts} == {*new}
+    assert max(abs(count / len(tries) - 1 / 4) for count in counts.values()) < 0.03
+    assert arrivals.propensity(True, 4) == pytest.approx(0.2 / 4)
+    assert arrivals.propensity(False, 4) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("share", "place"), [(-0.1, 1), (1.1, 1), (0.5, 0)])
+def test_a_budget_for_new_products_is_a_share_and_a_place(share, place):
+    with pytest.raises(ValueError, match="arrivals: share"):
+        Arrivals(share, place)
 
 
 # --- shuffling ---

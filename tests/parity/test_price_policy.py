@@ -98,6 +98,7 @@ async def served(redis_url):
             "categories": [],
             "trending_scopes": [],
             "policy": "golden",
+            "arrivals": [],
             "as_of": "2017-12-29",
         }
         await client.set(keys.ready_key("g"), "1")

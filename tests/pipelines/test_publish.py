@@ -1,7 +1,7 @@
 """A generation is written whole, verified and flipped to; whatever goes wrong, the live one stays."""
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import numpy as np
@@ -14,6 +14,7 @@ from benchmarks.synthetic import Synthetic
 from contracts import keys
 from contracts.tables import (
     BOUGHT_TOGETHER,
+    CATALOG,
     ITEM_VECTORS,
     NEIGHBOURS,
     POPULAR,
@@ -234,6 +235,19 @@ async def test_serving_reads_what_is_bought_together_and_what_is_trending(settin
     [trending] = made.trending_in("channel:web")
     assert [made.product_id(item) for item in trending.items] == [product(7), product(3)]
     assert list(trending.scores) == [2.0, 1.5]
+
+
+async def test_serving_knows_what_is_new_and_something_new_makes_another_generation(settings, lake):
+    before = publish.send(DAY, settings, MODELS)["generation"]
+    version = dict.fromkeys(arrow_schema(CATALOG).names, "a") | {"recommendable": True, "day": DAY}
+    version["ts"] = datetime(2026, 3, 1, tzinfo=UTC)
+    fill(lake, {CATALOG: [version | {"product_id": product(number)} for number in (6, 5)]})
+    generation = publish.send(DAY, settings, MODELS)["generation"]
+    assert generation != before
+    async with redis.asyncio.Redis.from_url(settings.redis_url) as reading:
+        made = await Generation.load(reading, generation)
+        assert not len((await Generation.load(reading, before)).arrivals)
+    assert {made.product_id(item) for item in made.arrivals.tolist()} == {product(5), product(6)}
 
 
 @pytest.mark.parametrize(

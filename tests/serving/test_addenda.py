@@ -94,6 +94,8 @@ async def test_the_next_addendum_stands_on_the_base_and_not_on_the_one_before(cl
     assert (second.products.vectors == anew.products.vectors).all()
     assert (second.products.categories[CHANGED], second.products.categories[10]) == (OF_CHANGED, OF_LATE)
     assert second.changed.near == anew.changed.near
+    assert first.arrivals.tolist() == [60, 61, *SHOP.arrivals]
+    assert second.arrivals.tolist() == anew.arrivals.tolist() == [60, *SHOP.arrivals]
 
 
 @pytest.mark.parametrize("missing", ["ready", "meta", "near", "priced", "items", "vectors"])

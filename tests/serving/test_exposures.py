@@ -164,7 +164,7 @@ def test_the_request_decides_whether_it_is_logged(redis_server, rate):
 
 def test_what_explores_is_always_logged(redis_server):
     made, _ = a_log(redis_server.url, rate=0.0)
-    made.shown(Question("popular"), Choice(None, explores=True), ["popular"], [None])
+    made.shown(Question("popular"), Choice(None, shuffles=True), ["popular"], [None])
     [entry] = made._waiting
     assert json.loads(entry)["sample_rate"] == 1.0
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from redis import Redis
 from benchmarks.synthetic import Synthetic, user_id
 from contracts import exposures, keys, rules, sessions
 from contracts.rules import Exclusion, Pin, RuleBook
-from models.policy import Experiment, PolicyParams, Shuffle
+from models.policy import Arrivals, Experiment, PolicyParams, Shuffle
 from pipelines import challenge, publish
 from serving.app import create_app
 from serving.exposures import ExposureParams
@@ -22,7 +23,7 @@ from tests.serving.conftest import SECRET, make_live
 
 CHAMPION, CHALLENGER = (Synthetic(tag, users=40, products=200, length=30) for tag in (1, 2))
 USERS = [str(user_id(number)) for number in range(40)]
-NOBODY, SHUFFLED = Shuffle(0.0, 1), Shuffle(1.0, 4)
+NOBODY, SHUFFLED, NONE = Shuffle(0.0, 1), Shuffle(1.0, 4), Arrivals(0.0, 5)
 HALF = Experiment("half", 0.5)
 
 
@@ -34,10 +35,10 @@ def client(redis_url):
 
 
 @asynccontextmanager
-async def asking(redis_url, experiment=HALF, shuffle=NOBODY):
+async def asking(redis_url, experiment=HALF, shuffle=NOBODY, arrivals=NONE):
     """A function that asks serving under these policies for the answer."""
     settings = Settings(redis_url=redis_url, exposures_secret=SECRET, redis_timeout_s=5, pointer_poll_s=0.01)
-    app = create_app(settings, PolicyParams(shuffle, experiment))
+    app = create_app(settings, PolicyParams(shuffle, arrivals, experiment))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://serving") as http:
@@ -138,9 +139,9 @@ async def test_an_empty_id_is_refused(redis_url, client, nobody):
 
 def test_shelves_are_not_shuffled_where_nothing_is_logged(redis_url):
     settings = Settings(redis_url=redis_url, exposures_secret=SECRET)
-    create_app(settings, PolicyParams(NOBODY, HALF), ExposureParams(0))
+    create_app(settings, PolicyParams(NOBODY, NONE, HALF), ExposureParams(0))
     with pytest.raises(ValueError, match="rate 0"):
-        create_app(settings, PolicyParams(SHUFFLED, HALF), ExposureParams(0))
+        create_app(settings, PolicyParams(SHUFFLED, NONE, HALF), ExposureParams(0))
 
 
 @pytest.mark.parametrize("pointer", [keys.LIVE, keys.CHALLENGER])
@@ -264,3 +265,59 @@ async def test_every_shelf_is_shuffled_and_logged_like_any_other(redis_url, clie
         row = rows[answer["request_id"]]
         assert row["product_ids"] == [item["product_id"] for item in items]
         assert (row["explored"], row["propensities"]) == (True, pytest.approx([1 / 5] * 5))
+
+
+# --- new products are tried -------------------------------------------------------------------------------------------
+
+ASKED = 60
+KEPT = str(CHAMPION.shown(CHAMPION.popular(0)[10]))
+
+
+async def test_new_products_are_tried_in_one_place_and_the_log_tells_how_likely_that_was(redis_url, client):
+    new = {str(CHAMPION.shown(number)) for number in CHAMPION.arrivals}
+    async with asking(redis_url, arrivals=Arrivals(0.5, 3)) as ask:
+        answers = [await ask("/users/nobody/recommendations?k=6") for _ in range(ASKED)]
+    popular = [str(CHAMPION.shown(number)) for number in CHAMPION.popular(0)[:6]]
+    rows, tried = logged(client), set()
+    for answer in answers:
+        row, shown = rows[answer["request_id"]], [item["product_id"] for item in answer["items"]]
+        explored = answer["items"][2]["source"] == "arrival"
+        assert (row["explored"], row["product_ids"]) == (explored, shown)
+        assert row["propensities"] == pytest.approx([1, 1, 0.5 / len(new) if explored else 0.5, 1, 1, 1])
+        assert shown[:2] + shown[3:] == popular[:2] + popular[3:]
+        if explored:
+            tried.add(shown[2])
+        else:
+            assert shown == popular
+    assert 10 < sum(rows[answer["request_id"]]["explored"] for answer in answers) < 50  # five standard errors
+    assert tried == new
+
+
+async def test_what_may_not_be_shown_or_stands_on_the_page_is_not_tried(redis_url, client):
+    first, second, *_ = CHAMPION.arrivals
+    book = RuleBook(
+        exclude=tuple(Exclusion(product=str(CHAMPION.shown(number))) for number in CHAMPION.arrivals[2:]),
+        pin=(Pin("for_you", str(CHAMPION.shown(first)), 1),),
+    )
+    client.set(rules.BOOK, rules.encode(book, 1))
+    body = {"shelves": [{"slot": "for_you", "k": 5}, {"slot": "discover", "k": 5}]}
+    async with asking(redis_url, arrivals=Arrivals(1.0, 3)) as ask:
+        page = await ask("/pages/home", body)
+        small = await ask("/users/nobody/recommendations?k=2")
+    sources = [[item["source"] for item in shelf["items"]] for shelf in page["shelves"]]
+    assert [row.count("arrival") for row in sources] == [1, 0]
+    assert page["shelves"][0]["items"][2]["product_id"] == str(CHAMPION.shown(second))
+    assert len(small["items"]) == 2  # which has no third place
+    client.set(rules.BOOK, rules.encode(replace(book, pin=(*book.pin, Pin("for_you", KEPT, 3))), 2))
+    async with asking(redis_url, arrivals=Arrivals(1.0, 3)) as ask:
+        page = await ask("/pages/home", body)
+    assert page["shelves"][0]["items"][2]["product_id"] == KEPT
+
+
+async def test_the_place_that_tries_is_not_shuffled(redis_url, client):
+    async with asking(redis_url, shuffle=Shuffle(1.0, 2), arrivals=Arrivals(1.0, 3)) as ask:
+        answer = await ask("/users/nobody/recommendations?k=6")
+    assert answer["items"][2]["source"] == "arrival"
+    row = logged(client)[answer["request_id"]]
+    new = len(CHAMPION.arrivals)
+    assert row["propensities"] == pytest.approx([1, 1 / 4, 1 / new, 1 / 4, 1 / 4, 1 / 4])

@@ -42,6 +42,7 @@ NO_ROWS = Rows(np.zeros(0, np.int64), PRODUCTS.vectors[:0], PRODUCTS.categories[
 POPULAR = {"all": list(range(0, 50)), "channel:web": list(range(55, 20, -1)), "category:food/tea": [1, 7, 2, 1, 8]}
 TRENDING = {"all": [3, 70, 4, 3, 13, 5], "channel:web": [50, 51], "category:food": [9, 2, 8]}
 BESIDE = [[(7 * item + 11 * step) % (COUNT + 20) for step in range(1, item % 5 * 3)] for item in range(COUNT)]
+ARRIVALS = (3, 13, 9, 20, 58)  # 13 is hidden
 USER, NOBODY = UUID(int=1 << 100), None
 
 
@@ -76,6 +77,7 @@ SHOP = Generation(
     trending={scope: ranked(items) for scope, items in TRENDING.items()},
     guardrails=conf.load("pricing", Guardrails),
     policy="",
+    arrivals=np.array(ARRIVALS),
     as_of="",
     changed=Changed(frozenset(), frozenset(), NO_ROWS),
 )
@@ -205,7 +207,7 @@ class Case:
             None if self.product is None else str(uuid(self.product)),
             [str(uuid(item)) for item in self.cart],
         )
-        return asyncio.run(page(self.generation, self.redis, visitor, wanted, until))
+        return asyncio.run(page(self.generation, self.redis, visitor, wanted, until, tries=True))
 
     def forbidden(self):
         """What no shelf may show to somebody of that age."""
@@ -297,7 +299,14 @@ def check(shelf, slot, k, may, lists, pins):
 def test_whatever_the_rules_the_lists_and_the_rung(case, wanted):
     on_page = set() if case.product is None else {case.product}
     reasons = set(range(COUNT)) - case.forbidden()
-    for (slot, k), shelf in zip(wanted, case.ask(wanted), strict=True):
+    made = case.ask(wanted)
+    shown = {item for shelf in made for item in shelf.ranked.items}
+    tried = [(slot, shelf) for (slot, _), shelf in zip(wanted, made, strict=True) if shelf.arrivals]
+    assert len(tried) <= 1
+    for slot, shelf in tried:
+        assert slot in ("for_you", "discover")
+        assert set(shelf.arrivals) <= {*ARRIVALS} - case.forbidden() - case.known(slot) - on_page - shown
+    for (slot, k), shelf in zip(wanted, made, strict=True):
         may = set(range(COUNT)) - case.forbidden() - case.known(slot) - on_page
         known = not case.away and case.user is not None
         unsure = slot == "discover" and known and set(np.flatnonzero(bought.holds(case.filter, np.arange(COUNT))))

@@ -16,7 +16,9 @@ CartProductId: TypeAlias = str
 class Item(TypedDict):
     product_id: str
     score: float
-    source: Literal["repeat", "collaborative", "content", "popular", "session", "pinned", "bought_together", "trending"]
+    source: Literal[
+        "repeat", "collaborative", "content", "popular", "session", "pinned", "bought_together", "trending", "arrival"
+    ]
     because: str | None
 
 

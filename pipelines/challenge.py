@@ -5,6 +5,7 @@ from datetime import date
 from contracts import keys
 from pipelines import lists, price_signals, publish, vectors
 from pipelines.generation import Client, connect
+from pipelines.inputs import read_inputs
 from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.spark import session
@@ -21,13 +22,13 @@ def run(day: date, version: int, settings: Settings | None = None) -> dict[str, 
     Tracking(settings.mlflow_tracking_uri).challenge(NAME, version)
     theirs = [mart.build(day, settings, CHALLENGER) for mart in (lists, vectors)]
     models = [str(built["model"]) for built in (*theirs, price_signals.build(day, settings))]
-    inputs = publish.read_inputs(session(settings), Lake(settings.lake_uri), day, list(dict.fromkeys(models)))
+    made = read_inputs(session(settings), Lake(settings.lake_uri), day, list(dict.fromkeys(models)))
     client = connect(settings.redis_url)
     with publish.lease(client) as token:
-        unchanged = challenging(client) == inputs.generation
-        publish.write_whole(client, inputs, settings)
-        point(client, token, inputs.generation)
-    return publish.report(client, inputs.generation, unchanged=unchanged)
+        unchanged = challenging(client) == made.generation
+        publish.write_whole(client, made, settings)
+        point(client, token, made.generation)
+    return publish.report(client, made.generation, unchanged=unchanged)
 
 
 def withdraw(settings: Settings | None = None) -> dict[str, object]:

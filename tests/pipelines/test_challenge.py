@@ -9,6 +9,7 @@ from benchmarks.synthetic import Synthetic
 from contracts import keys
 from pipelines import challenge, lists, price_signals, publish, vectors
 from pipelines.generation import PublishError
+from pipelines.inputs import Inputs
 from pipelines.settings import Settings
 from pipelines.tracking import CHALLENGER, Tracking
 
@@ -113,17 +114,17 @@ def publishing(client, redis_url, monkeypatch):
     """A function: from now on the day's marts say this generation. Its list tells which were written to Redis."""
     said, written = [ONE], []
 
-    def write(client, inputs, draft):
+    def write(client, made, draft):
         assert client.sismember(keys.PARTIAL, draft.generation)
         written.append(draft.generation)
         said[0].write(client)
 
-    def inputs(*_):
-        return publish.Inputs({}, {}, (), 0, said[0].generation, {})
+    def read(*_):
+        return Inputs({}, {}, (), 0, said[0].generation, {})
 
     for step in (publish, challenge):
         monkeypatch.setattr(step, "session", lambda _: None)
-    monkeypatch.setattr(publish, "read_inputs", inputs)
+        monkeypatch.setattr(step, "read_inputs", read)
     monkeypatch.setattr(publish, "write", write)
     monkeypatch.setattr(Tracking, "challenge", lambda *_: None)
     for mart in (lists, vectors):
@@ -162,7 +163,7 @@ def test_a_challenger_that_dies_half_way_leaves_nothing(client, settings, publis
     publish.send(DAY, settings, ["champion"])
     publishing[0](TWO)
 
-    def die(client, inputs, draft):
+    def die(client, made, draft):
         client.set(keys.meta_key(draft.generation), "half")
         raise SystemExit("killed")
 

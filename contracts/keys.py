@@ -74,6 +74,7 @@ _NEIGHBOURS_HEADER: Final = struct.Struct("<iB")
 _SIGNAL: Final = struct.Struct("<3sqqqddBd")
 _IDENTIFIED_BY: Final = ("events", "prior")
 _NO_COST: Final = -1
+SEAL: Final = 4  # bytes that a sealed value has besides
 _CHECKSUM: Final = struct.Struct("<I")
 
 

@@ -7,6 +7,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.keys import opened, sealed
+
 CART = 20  # the latest products of a cart that are heard
 
 Indexes = NDArray[np.int32]
@@ -61,20 +63,21 @@ class Companions:
 
 
 def encode(counts: Sequence[int], items: Sequence[int], scores: Sequence[float]) -> bytes:
-    """Some products as they are published: how many companions each has, then all of them, little endian."""
+    """Some products as they are published: how many companions each has, then all of them, little endian, sealed."""
     if max(counts, default=0) > 255:
         raise ValueError(f"a product has at most 255 companions, not {max(counts)}")
     head = np.array([len(counts)], dtype="<i4").tobytes() + np.array(counts, dtype=np.uint8).tobytes()
-    return head + np.array(items, dtype="<i4").tobytes() + np.array(scores, dtype="<f4").tobytes()
+    return sealed(head + np.array(items, dtype="<i4").tobytes() + np.array(scores, dtype="<f4").tobytes())
 
 
 def _decoded(value: bytes) -> tuple[NDArray[np.uint8], Indexes, Scores]:
     """Companions of each product (items,), then all of them and their scores (entries,)."""
-    (products,) = np.frombuffer(value, "<i4", 1)
-    counts = np.frombuffer(value, np.uint8, products, offset=4)
+    body = opened(value)
+    (products,) = np.frombuffer(body, "<i4", 1)
+    counts = np.frombuffer(body, np.uint8, products, offset=4)
     entries = int(counts.sum(dtype=np.int64))
-    items = np.frombuffer(value, "<i4", entries, offset=4 + products)
-    return counts, items, np.frombuffer(value, "<f4", entries, offset=4 + products + 4 * entries)
+    items = np.frombuffer(body, "<i4", entries, offset=4 + products)
+    return counts, items, np.frombuffer(body, "<f4", entries, offset=4 + products + 4 * entries)
 
 
 _NONE = np.zeros(0, dtype=np.int64)

@@ -14,6 +14,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.keys import opened, sealed
+
 Numbers = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
@@ -217,15 +219,16 @@ def category_number(path: str) -> int:
 
 
 def encode(categories: NDArray[np.int32], vectors: Scores) -> bytes:
-    """Some products as they are published: category numbers, then vectors in half precision, little endian."""
-    return categories.astype("<i4").tobytes() + vectors.astype("<f2").tobytes()
+    """Some products as they are published: category numbers, then vectors in half precision, little endian, sealed."""
+    return sealed(categories.astype("<i4").tobytes() + vectors.astype("<f2").tobytes())
 
 
 def decode(value: bytes, rank: int) -> tuple[NDArray[np.int32], Scores]:
-    """Category numbers (items,) and vectors (items, rank)."""
-    count = len(value) // (4 + 2 * rank)
-    vectors = np.frombuffer(value, "<f2", offset=4 * count).reshape(count, rank)
-    return np.frombuffer(value, "<i4", count).astype(np.int32), vectors.astype(np.float32)
+    """Category numbers (items,) and vectors (items, rank); contracts.keys.Corrupt when they are not as published."""
+    body = opened(value)
+    count = len(body) // (4 + 2 * rank)
+    vectors = np.frombuffer(body, "<f2", offset=4 * count).reshape(count, rank)
+    return np.frombuffer(body, "<i4", count).astype(np.int32), vectors.astype(np.float32)
 
 
 def turning(baskets: Scores, text: Scores) -> Scores:

@@ -152,12 +152,12 @@ def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, W
     if len(encoding.read_items(client, draft)) != rows[PRODUCTS.name] * keys.ITEM_CHARACTERS:
         raise PublishError(f"{draft.generation}: the item table in Redis has another length than features/products")
     held = sum(client.strlen(keys.vectors_key(draft.generation, start)) for start in draft.vector_starts)
-    if held != rows[PRODUCTS.name] * (4 + 2 * inputs.rank):
+    if held != len(draft.vector_starts) * keys.SEAL + rows[PRODUCTS.name] * (4 + 2 * inputs.rank):
         raise PublishError(f"{draft.generation}: the product vectors in Redis have another length than the products")
     held = sum(client.strlen(keys.companions_key(draft.generation, start)) for start in draft.vector_starts)
     pairs = frames[BOUGHT_TOGETHER.name].agg(F.sum(F.size("product_ids")).alias("pairs")).first()
     entries = int((pairs and pairs["pairs"]) or 0)
-    if held != 4 * len(draft.vector_starts) + rows[PRODUCTS.name] + 8 * entries:
+    if held != len(draft.vector_starts) * (keys.SEAL + 4) + rows[PRODUCTS.name] + 8 * entries:
         raise PublishError(f"{draft.generation}: what is bought together has another length in Redis than in the mart")
     with_neighbours = frames[PRODUCTS.name].join(frames[NEIGHBOURS.name], "product_id", "full_outer")
     reads = {

@@ -201,7 +201,10 @@ async def _vectors(
     filled = 0
     for start in meta["vector_chunks"]:
         value = await client.get(keys.vectors_key(generation, start)) or b""
-        some, their_vectors = session.decode(value, rank)
+        try:
+            some, their_vectors = session.decode(value, rank)
+        except keys.Corrupt as error:
+            raise Incomplete(f"generation {generation} lacks a part of its product vectors: {error}") from error
         end = start + len(some)
         categories[start:end], vectors[start:end] = some, their_vectors
         filled += len(some)

@@ -58,7 +58,7 @@ def test_nothing_of_the_cart_and_nothing_twice_best_first(cart):
 def test_chunks_that_do_not_hold_all_products_are_refused():
     whole = [chunk(some) for some in SHOP_OF]
     for parts in ([], whole[:1], [whole[0], b""], [whole[0], whole[1][:-3]]):
-        with pytest.raises(ValueError, match=r"products|buffer"):
+        with pytest.raises(ValueError, match=r"products|checksum"):
             Companions.of(parts, 5)
 
 

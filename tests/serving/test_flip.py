@@ -96,6 +96,22 @@ async def test_a_half_written_generation_is_not_loaded(redis_url, missing):
             await Generation.load(client, name)
 
 
+@pytest.mark.parametrize("key", [keys.vectors_key, keys.companions_key])
+@pytest.mark.parametrize("at", [0, 40, -1])
+async def test_a_generation_with_a_damaged_table_is_not_loaded(redis_url, key, at):
+    from redis.asyncio import Redis as AsyncRedis
+
+    shop = Synthetic(tag=1, users=1, products=60)
+    with Redis.from_url(redis_url) as client:
+        shop.write(client)
+        table = bytearray(client.get(key(shop.generation, 0)))
+        table[at] ^= 1
+        client.set(key(shop.generation, 0), bytes(table))
+    async with AsyncRedis.from_url(redis_url) as client:
+        with pytest.raises(Incomplete, match="lacks a part"):
+            await Generation.load(client, shop.generation)
+
+
 def test_a_pointer_to_a_half_written_generation_changes_nothing(redis_url, start_serving):
     client = Redis.from_url(redis_url)
     whole, half = Synthetic(1, users=20, products=60), Synthetic(2, users=20, products=60)

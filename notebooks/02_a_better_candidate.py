@@ -4,8 +4,8 @@
 # From an idea to a challenger beside the live recommender: learn as of an earlier day, choose among ideas on the window
 # after it, judge the chosen one against the champion on weeks that neither saw, register it, publish it, look at it.
 #
-# `python notebooks/02_a_better_candidate.py` runs it whole. It needs the day's models, and the stack up: `KEEP=1 make demo`,
-# or `shelfwise up --detach` over what a demo left.
+# `python notebooks/02_a_better_candidate.py` runs it whole. It needs the day's models and the stack: `KEEP=1
+# make demo`, or `shelfwise up --detach` over what a demo left.
 
 # %%
 import os
@@ -45,9 +45,9 @@ with tracking.folder(champion) as folder:
 print(f"version {champion.number} of {NAME} serves, as known at the end of {day}")
 
 # %% [markdown]
-# Three ideas about the shelf `for_you`. What the blend's settings mean is said in `models/recommender.py`; another source
-# is a voice of `models/voices.py`, written there and weighed here. Trees, where the champion has them, stay out: ideas
-# are judged as blends.
+# Three ideas about the shelf `for_you`. What the blend's settings mean is said in `models/recommender.py`; another
+# source is a voice of `models/voices.py`, written there and weighed here. Trees, where the champion has them, stay out:
+# ideas are judged as blends.
 
 # %%
 blend = held_out.blend
@@ -91,8 +91,8 @@ for name in ideas:
 chosen = max((name for name in ideas if name != "as it is"), key=tally.mean)
 
 # %% [markdown]
-# Judge the chosen one, and no other, on the held-out weeks, against the champion as it serves. It was chosen on the weeks
-# before, so it cannot have been fitted to these.
+# Judge the chosen one, and no other, on the held-out weeks, against the champion as it serves. It was chosen on the
+# weeks before, so it cannot have been fitted to these.
 
 # %%
 every = {
@@ -127,7 +127,7 @@ print(f"version {version.number} of {NAME}: {chosen}")
 
 # %% [markdown]
 # Publish it beside the live generation; `shelfwise challenger publish --day … --version …` does the same. From then on
-# visitors of the challenger's arm see it, a share that `conf/experiments.toml` sets: 0 until somebody decides otherwise.
+# visitors of the challenger's arm see it, a share that `conf/experiments.toml` sets: 0 until somebody decides.
 
 # %%
 theirs = lake.arrow(USER_LISTS, days=only)
@@ -162,9 +162,9 @@ duckdb.sql("""
 """).show()
 
 # %% [markdown]
-# While it is shown, `_reports/attribute/<day>.json` in the lake says how the arms do, eight days behind. When it is over,
-# `shelfwise challenger withdraw`. The day's lists in the lake are the challenger's until the day is published again, so
-# that comes last.
+# While it is shown, `_reports/attribute/<day>.json` in the lake says how the arms do, eight days behind. When it is
+# over, `shelfwise challenger withdraw`. The day's lists in the lake are the challenger's until the day is published
+# again, so that comes last.
 
 # %%
 challenge.withdraw(settings)

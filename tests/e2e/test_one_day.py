@@ -86,7 +86,7 @@ def test_the_champion_beats_popularity_on_the_held_out_weeks(lake, published):
 @pytest.mark.parametrize("notebook", sorted(Path("notebooks").glob("*.py")), ids=lambda path: path.stem)
 def test_notebooks_run_from_top_to_bottom(shelfwise, published, notebook):
     env = {**os.environ, **shelfwise.env, "PYTHONPATH": "."}
-    done = subprocess.run([sys.executable, notebook], env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, notebook], env=env, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert str(DAY) in done.stdout
 

@@ -85,10 +85,12 @@ judge = lambda model, shoppers, truth: {  # noqa: E731  (travels to Spark's task
 }
 tally = learning.tallied(past.window(chosen_from), earlier, judge)["next"]
 print(f"{chosen_from} to {held_from - timedelta(days=1)}, {tally.shoppers} shoppers")
-for name in ideas:
+print(f"  nDCG@10 {tally.mean('as it is'):.4f} ± {tally.error('as it is'):.4f}  as it is")
+others = [name for name in ideas if name != "as it is"]
+for name in others:
     gain, error = tally.difference(name, "as it is")
-    print(f"  nDCG@10 {tally.mean(name):.4f} ± {tally.error(name):.4f}  {gain:+.4f} ± {error:.4f}  {name}")
-chosen = max((name for name in ideas if name != "as it is"), key=tally.mean)
+    print(f"  {gain:+.4f} ± {error:.4f}  {name}")
+chosen = max(others, key=tally.mean)
 
 # %% [markdown]
 # Judge the chosen one, and no other, on the held-out weeks, against the champion as it serves. It was chosen on the
@@ -141,19 +143,19 @@ print(f"live {publish.live_generation(redis)}, challenger {challenge.challenging
 
 # %%
 products = lake.arrow(PRODUCTS, days=only, columns=["product_id", "name"])
-both = duckdb.sql("""
+lists = duckdb.sql("""
     select theirs.user_id, theirs.product_ids[1:10] as champion, ours.product_ids[1:10] as challenger,
            len(list_intersect(theirs.product_ids[1:10], ours.product_ids[1:10])) as shared
     from theirs join ours using (user_id, slot) where slot = 'for_you'
 """)
-duckdb.sql("select shared, count(*) as shoppers from both group by shared order by shared desc").show()
+duckdb.sql("select shared, count(*) as shoppers from lists group by shared order by shared desc").show()
 
 # %% [markdown]
 # The shopper whose list changes most:
 
 # %%
 duckdb.sql("""
-    with one as (select * from both order by shared, user_id limit 1),
+    with one as (select * from lists order by shared, user_id limit 1),
     places as (
         select unnest(champion) as was, unnest(challenger) as is_now, generate_subscripts(champion, 1) as place from one
     )

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 # Java uses an archive when it fits and does without it when not; it need not say so where a command prints its report.
+DUMP_S = 60  # takes some two; a Java that hangs is not waited for
 QUIETLY = "-Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off"
 
 
@@ -39,9 +40,11 @@ def _made(base: Path, java: Path) -> bool:
     """The archive of Java's own classes, whole or not at all."""
     with tempfile.TemporaryDirectory(dir=base.parent) as folder:
         draft = Path(folder) / base.name
-        done = subprocess.run(
-            [java, "-Xshare:dump", f"-XX:SharedArchiveFile={draft}"], capture_output=True, check=False
-        )
+        command = [str(java), "-Xshare:dump", f"-XX:SharedArchiveFile={draft}"]
+        try:
+            done = subprocess.run(command, capture_output=True, check=False, timeout=DUMP_S)
+        except subprocess.TimeoutExpired:
+            return False
         if done.returncode == 0 and draft.exists():
             draft.rename(base)
     return base.exists()

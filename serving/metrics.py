@@ -5,6 +5,7 @@ With PROMETHEUS_MULTIPROC_DIR set (an empty folder, before the first worker star
 
 import os
 import time
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
@@ -111,6 +112,7 @@ class Metrics:
         """The exposition format, over all workers."""
         if not self._shared:
             return generate_latest(self._registry)
+        _forget_the_killed()
         together = CollectorRegistry()
         multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
@@ -119,3 +121,15 @@ class Metrics:
         """This worker ends: its gauges count no longer."""
         if self._shared:
             multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+
+
+def _forget_the_killed() -> None:
+    """A worker that was killed could not take back what it says of itself."""
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)  # asks whether there is such a process
+        except ProcessLookupError:
+            multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        except PermissionError:
+            pass  # there is one, of somebody else

@@ -7,10 +7,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from itertools import count
 
 import pytest
@@ -50,6 +50,15 @@ class Serving:
             assert time.monotonic() - started < within_s, self.ask(path)
             time.sleep(0.02)
         return time.monotonic() - started
+
+    def until_told(self, path: str, holds: Callable[[str], bool], within_s: float = 30) -> None:
+        """Ask again until the text is so; a worker that dies may take a question with it."""
+        started, text = time.monotonic(), ""
+        while not holds(text):
+            assert time.monotonic() - started < within_s, text
+            time.sleep(0.05)
+            with suppress(OSError, HTTPException):
+                text = self.text(path)
 
     def until_live(self, generation: str) -> None:
         self.until("/ready", lambda status, answer: status == 200 and answer["generation"] == generation)

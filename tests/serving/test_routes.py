@@ -1,5 +1,7 @@
 """What the routes answer: to shoppers and products known and unknown, and to questions that are not well formed."""
 
+import os
+import signal
 from uuid import UUID, uuid4
 
 import pytest
@@ -205,3 +207,12 @@ def test_metrics_of_several_workers(redis_server, shop, serving, start_serving, 
         for _ in range(40):
             several.ask("/popular?k=1")
         assert 'serving_request_seconds_count{route="popular"} 40.0' in several.text("/metrics")
+        holding = f'serving_generation_workers{{generation="{shop.generation}"}} 2.0'
+        several.until_told("/metrics", lambda text: holding in text)
+        workers = {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}
+        os.kill(min(workers), signal.SIGKILL)  # another takes its place
+        several.until_told("/metrics", lambda text: holding in text and others(folder, workers))
+
+
+def others(folder, workers):
+    return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")} - workers

@@ -209,10 +209,11 @@ def test_metrics_of_several_workers(redis_server, shop, serving, start_serving, 
         assert 'serving_request_seconds_count{route="popular"} 40.0' in several.text("/metrics")
         holding = f'serving_generation_workers{{generation="{shop.generation}"}} 2.0'
         several.until_told("/metrics", lambda text: holding in text)
-        workers = {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}
-        os.kill(min(workers), signal.SIGKILL)  # another takes its place
-        several.until_told("/metrics", lambda text: holding in text and others(folder, workers))
+        killed = min(told_by(folder))
+        os.kill(killed, signal.SIGKILL)  # another takes its place
+        several.until_told("/metrics", lambda text: holding in text and killed not in told_by(folder))
 
 
-def others(folder, workers):
-    return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")} - workers
+def told_by(folder):
+    """Processes whose gauges count."""
+    return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 from contracts import conf
+from contracts.tables import SLOTS
+from features.histories import histories
 from models.blend import candidates, rank
 from models.evaluate import Tally
 from models.params import ModelParams
 from models.ranker import SlotRanker
-from pipelines import build_features, learning
+from models.similar import Likeness
+from pipelines import build_features, learning, lists
 from pipelines.past import Past
 from tests.pipelines.small_night import fill
 
@@ -48,6 +51,29 @@ def test_trees_grow_from_windows_before_the_judged_one_and_order_its_shoppers_li
     tallies = learning.tallied(past.window(held_from), model, judge)
     assert tallies["next"].shoppers == 24
     assert tallies["next"].mean("product") > 0.8  # three usual products each, bought again and again
+
+
+def test_the_lists_that_are_judged_are_those_that_are_published(spark, past):
+    """Judged: the shoppers of the window in blocks of their own. Published: all shoppers, in other blocks."""
+    held_from = past.as_of - timedelta(days=28)
+    model = past.recommender(held_from, PARAMS.blend, past.rankers(held_from, {}))
+    assert model.rankers.trees
+    rows = past.window(held_from).orderBy("user_id").toArrow()
+    judged = {
+        (user, slot): model.catalogue.ids[items[items >= 0]].tolist()
+        for start in range(0, rows.num_rows, 7)
+        for people in [learning.shoppers(rows.slice(start, 7), model.catalogue)]
+        for slot, ranked in rank(model, people, candidates(model, people), SLOTS, 10).items()
+        for user, items in zip(people.ids.tolist(), ranked.items, strict=True)
+    }
+    known = histories(past.interactions, past.clicks, as_of=held_from, half_life_days=past.half_life_days)
+    everybody = learning.shoppers(known.toArrow(), model.catalogue)
+    batches = lists.user_rows(model, Likeness.of(model), everybody, day=held_from, k=50)
+    published = {
+        (row["user_id"], row["slot"]): row["product_ids"][:10] for batch in batches for row in batch.to_pylist()
+    }
+    assert len(judged) == 24 * len(SLOTS)
+    assert published == {place: shown for place, shown in judged.items() if shown}
 
 
 def test_what_happens_after_a_window_changes_no_tree(past):

@@ -1,6 +1,6 @@
 """Quality of the recommender on the real year: what households bought in 28 days that no model saw.
 
-December judges (history before 1 December, window 1..28 December); every setting was chosen on November, `--month 11`.
+December judges (history before 1 December, window 1..28 December); settings are chosen on September to November.
 The product is ranked by the code that publishes its lists. Peers run beside it on the same shoppers and truth; `varied`
 beside them is the product under the rule for variety that docs/RULES.md shows, to tell what that costs.
 """
@@ -46,6 +46,7 @@ from pipelines.settings import Settings
 from pipelines.spark import session
 
 FIRST, WINDOW_DAYS = date(2017, 1, 1), 28
+MONTHS = (9, 10, 11, 12)
 SLOT_OF = {"next": "for_you", "discover": "discover"}
 DATA = {"journey": journey, "sparse": sparse}
 DEPTH = 50  # of the published lists, from which variety is sought
@@ -71,7 +72,9 @@ class Judged:
 def main(arguments: list[str]) -> dict[str, Any]:
     """Runs the protocol and prints one JSON line last."""
     options = argparse.ArgumentParser(prog="recommend", description=__doc__)
-    options.add_argument("--month", type=int, choices=(11, 12), default=12, help="11: the month that settings rest on")
+    options.add_argument(
+        "--month", type=int, choices=MONTHS, default=12, help="of 2017; settings rest on 9 to 11, 12 only judges"
+    )
     options.add_argument(
         "--data", choices=DATA, default="journey", help="sparse: a synthetic shop, see benchmarks/sparse.py"
     )

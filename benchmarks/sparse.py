@@ -3,15 +3,21 @@
 It stands for shops unlike the real data, whose households come every week for the same things. Shoppers love a few
 categories and, in them, products of their own style; both are hidden from the models. Half of the products are brought
 out during the year. About one purchase in five repeats an earlier one, as in general shops.
+
+`python -m benchmarks.sparse FOLDER` writes it as files for `shelfwise load files`.
 """
 
+import argparse
+import sys
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import csv
 from numpy.typing import NDArray
 
 from contracts.tables import CATALOG, INTERACTIONS
@@ -104,5 +110,28 @@ def basket_lines(as_of: date) -> pa.Table:
     )
 
 
+def write(folder: Path) -> None:
+    """orders.csv and products.csv as `shelfwise load files` takes them: no prices, each order at its day's start."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = _purchases()
+    users = _ids("u", lines["shopper"])
+    days = [(FIRST + timedelta(days=day)).isoformat() for day in lines["day"].to_pylist()]
+    orders = {
+        "order_id": pc.binary_join_element_wise(users, lines["number"].cast(pa.string()), "-"),
+        "user_id": users,
+        "product_id": _ids("p", lines["product"]),
+        "quantity": pa.array([1] * lines.num_rows),
+        "ordered_at": pa.array(days),
+    }
+    csv.write_csv(pa.table(orders), folder / "orders.csv")
+    csv.write_csv(catalog().select(["product_id", "name", "category"]), folder / "products.csv")
+
+
 def _ids(letter: str, numbers: Any) -> Any:
     return pa.array([f"{letter}{number:05}" for number in numbers.to_pylist()])
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(prog="sparse", description=__doc__)
+    options.add_argument("folder", type=Path)
+    write(options.parse_args(sys.argv[1:]).folder)

@@ -36,8 +36,10 @@ class TextSpace:
             return np.zeros((len(texts), len(self.axes)), dtype=np.float32)
         counting = _counting({word: number for number, word in enumerate(self.words.tolist())})
         counting.idf_ = self.idf
+        distinct = {text: number for number, text in enumerate(dict.fromkeys(texts))}  # many products share a text
         with threadpool_limits(1, "blas"):  # the same sums in the same order on every machine
-            return np.asarray(normalize(counting.transform(texts) @ self.axes.T), dtype=np.float32)
+            made = np.asarray(normalize(counting.transform(distinct) @ self.axes.T), dtype=np.float32)
+        return made[[distinct[text] for text in texts]]
 
     def save(self, path: Path) -> None:
         """One .npz file."""

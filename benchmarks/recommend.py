@@ -71,16 +71,7 @@ class Judged:
 
 def main(arguments: list[str]) -> dict[str, Any]:
     """Runs the protocol and prints one JSON line last."""
-    options = argparse.ArgumentParser(prog="recommend", description=__doc__)
-    options.add_argument(
-        "--month", type=int, choices=MONTHS, default=12, help="of 2017; settings rest on 9 to 11, 12 only judges"
-    )
-    options.add_argument(
-        "--data", choices=DATA, default="journey", help="sparse: a synthetic shop, see benchmarks/sparse.py"
-    )
-    options.add_argument("--engine", choices=("implicit", "spark"), help="else that of conf/models.toml")
-    options.add_argument("--tune", action="store_true", help="print every trial of conf/models.toml [tuning] as well")
-    chosen = options.parse_args(arguments)
+    chosen = options(arguments)
     data = DATA[chosen.data]
     with TemporaryDirectory() as scratch:
         spark = session(
@@ -115,6 +106,19 @@ def main(arguments: list[str]) -> dict[str, Any]:
     }
     print(json.dumps(report))
     return report
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    known = argparse.ArgumentParser(prog="recommend", description=__doc__)
+    known.add_argument(
+        "--month", type=int, choices=MONTHS, default=12, help="of 2017; settings rest on 9 to 11, 12 only judges"
+    )
+    known.add_argument(
+        "--data", choices=DATA, default="journey", help="sparse: a synthetic shop, see benchmarks/sparse.py"
+    )
+    known.add_argument("--engine", choices=("implicit", "spark"), help="else that of conf/models.toml")
+    known.add_argument("--tune", action="store_true", help="print every trial of conf/models.toml [tuning] as well")
+    return known.parse_args(arguments)
 
 
 def run(

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv
 from numpy.typing import NDArray
+from pyarrow import csv
 
 from contracts.tables import CATALOG, INTERACTIONS
 from pipelines.schemas import arrow_schema

@@ -71,6 +71,11 @@ def test_a_varied_shelf_shows_no_third_of_a_category():
     assert shown.tolist() == [[0, 1, 5, 6, 2, 3, 4] + [-1] * 3, [6] + [-1] * 9]
 
 
+def test_the_months_that_settings_rest_on_can_be_judged_and_december_is_when_none_is_named():
+    assert [recommend.options(["--month", str(month)]).month for month in (9, 10, 11)] == [9, 10, 11]
+    assert recommend.options([]).month == 12
+
+
 def test_a_misspelt_month_is_refused():
     with pytest.raises(SystemExit):
         recommend.main(["--month", "13"])

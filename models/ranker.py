@@ -1,9 +1,12 @@
 """Learning to rank: gradient boosted trees put the candidates of a slot in order.
 
 LightGBM learns from earlier windows of the shop's own history: candidates and features as they were before the window,
-labels what was bought in it. LambdaRank (Burges, "From RankNet to LambdaRank to LambdaMART", 2010) looks at pairs of a
-shopper's products, XE-NDCG (Bruch, "An Alternative Cross Entropy Loss for Learning-to-Rank", 2021) at each shopper's
-list, the binary objective at each product alone; they err differently, so a slot may take the mean of several.
+labels what was bought in it. Each window grows trees of its own, and their scores are averaged: trees that differ err
+differently, and are worth more than those grown from all windows at once (docs/adr/0010).
+
+For the same reason a slot may have several objectives. LambdaRank (Burges, "From RankNet to LambdaRank to LambdaMART",
+2010) looks at pairs of a shopper's products, XE-NDCG (Bruch, "An Alternative Cross Entropy Loss for Learning-to-Rank",
+2021) at each shopper's list, the binary objective at each product alone.
 """
 
 import json
@@ -32,7 +35,7 @@ class SlotRanker:
     negatives: int
     """Candidates that each shopper did not buy in the window and that are learned from, drawn from all alike."""
     objectives: tuple[str, ...]
-    """LightGBM's name of each ranker's objective; the rankers' scores are averaged."""
+    """LightGBM's name of the objective of each of a window's rankers; the rankers' scores are averaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class RankerParams:
     shoppers: int
     """Most shoppers of a window that are learned from."""
     least_groups: int
-    """With fewer shoppers who bought any candidate in the newest window, the blend ranks."""
+    """With fewer shoppers who bought any candidate in the newest window, the blend ranks; older ones teach nothing."""
     learning_rate: float
     least_leaf: int
     row_share: float
@@ -61,19 +64,11 @@ class RankerParams:
 
 @dataclass(frozen=True)
 class Frame:
-    """Pairs of one or several windows to learn from, a shopper's together."""
+    """Pairs of one window to learn from, a shopper's together."""
 
     table: Scores  # (pairs, features)
     labels: Labels  # (pairs,) bought in the window
     groups: Numbers  # (shoppers,) pairs of each
-
-    @classmethod
-    def joined(cls, frames: list["Frame"]) -> "Frame":
-        return cls(
-            np.concatenate([frame.table for frame in frames]),
-            np.concatenate([frame.labels for frame in frames]),
-            np.concatenate([frame.groups for frame in frames]),
-        )
 
 
 @dataclass(frozen=True)
@@ -135,7 +130,7 @@ class Rankers:
 
 
 def fit(frame: Frame, slot: str, params: RankerParams, *, seed: int) -> list[Trees]:
-    """The slot's rankers."""
+    """The slot's rankers that one window teaches."""
     chosen = params.slots[slot]
     data = lgb.Dataset(
         frame.table,

@@ -13,7 +13,7 @@ from models import ranker, ranking_features
 from models.blend import candidates
 from models.evaluate import Truth
 from models.params import ModelParams
-from models.ranker import Frame, Labels, RankerParams, Rankers, sampled
+from models.ranker import Frame, Labels, RankerParams, Rankers, Trees, sampled
 from models.recommender import Recommender
 from models.shoppers import Scores, Shoppers
 from pipelines import learning
@@ -32,24 +32,17 @@ def fit(
     `learned` gives the recommender as of a day, `judged` the shoppers of the window from a day on with what they bought
     in it (pipelines.learning.judged).
     """
-    by_slot: dict[str, list[Frame]] = {}
+    trees: dict[str, list[Trees]] = {}
     for number in range(1, params.ranker.windows + 1):
         as_of = until - number * timedelta(days=params.tuning.window_days)
         recommender = learned(as_of)
         if recommender is None:
             break
-        frames = _window(judged(as_of), recommender, params)
-        if number == 1:
-            enough = (slot for slot, frame in frames.items() if len(frame.groups) >= params.ranker.least_groups)
-            by_slot = {slot: [] for slot in enough}
-        if not by_slot:
+        for slot, frame in sorted(_window(judged(as_of), recommender, params).items()):
+            if len(frame.groups) >= params.ranker.least_groups and (number == 1 or slot in trees):
+                trees.setdefault(slot, []).extend(ranker.fit(frame, slot, params.ranker, seed=params.seed))
+        if not trees:
             break
-        for slot in by_slot.keys() & frames.keys():
-            by_slot[slot].append(frames[slot])
-    trees = {}
-    for slot in sorted(by_slot):
-        # One slot's pairs at a time: joined they are there twice.
-        trees[slot] = ranker.fit(Frame.joined(by_slot.pop(slot)), slot, params.ranker, seed=params.seed)
     return Rankers(params.ranker.voices, params.ranker.features, trees) if trees else Rankers.none()
 
 

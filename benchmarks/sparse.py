@@ -115,7 +115,7 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines = _purchases()
     users = _ids("u", lines["shopper"])
-    days = [(FIRST + timedelta(days=day)).isoformat() for day in lines["day"].to_pylist()]
+    days = [(FIRST + timedelta(days=day)).isoformat() for day in lines["day"].to_numpy().tolist()]
     orders = {
         "order_id": pc.binary_join_element_wise(users, lines["number"].cast(pa.string()), "-"),
         "user_id": users,

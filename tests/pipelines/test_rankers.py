@@ -38,33 +38,45 @@ def past(spark, tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="module")
+def held_from(past):
+    """The day from which on nothing is learned."""
+    return past.as_of - timedelta(days=28)
+
+
+@pytest.fixture(scope="module")
+def rankers(past, held_from):
+    return past.rankers(held_from, {})
+
+
+@pytest.fixture(scope="module")
+def ranked(past, held_from, rankers):
+    """A recommender whose slots have trees."""
+    return past.recommender(held_from, PARAMS.blend, rankers)
+
+
 def judge(model, shoppers, truth):
     ranked = rank(model, shoppers, candidates(model, shoppers), ("for_you",), 10)
     return {"next": Tally.of({"product": ranked["for_you"].items}, truth)}
 
 
-def test_trees_grow_from_windows_before_the_judged_one_and_order_its_shoppers_lists(past):
-    held_from = past.as_of - timedelta(days=28)
-    rankers = past.rankers(held_from, {})
+def test_trees_grow_from_windows_before_the_judged_one_and_order_its_shoppers_lists(past, held_from, rankers, ranked):
     assert {slot: len(several) for slot, several in rankers.trees.items()} == {"discover": 2, "for_you": 2}  # by window
-    model = past.recommender(held_from, PARAMS.blend, rankers)
-    tallies = learning.tallied(past.window(held_from), model, judge)
+    tallies = learning.tallied(past.window(held_from), ranked, judge)
     assert tallies["next"].shoppers == 24
     assert tallies["next"].mean("product") > 0.8  # three usual products each, bought again and again
 
 
-def test_the_lists_that_are_judged_are_those_that_are_published(spark, past):
+def test_the_lists_that_are_judged_are_those_that_are_published(past, held_from, ranked):
     """Judged: the shoppers of the window in blocks of their own. Published: all shoppers, in other blocks."""
-    held_from = past.as_of - timedelta(days=28)
-    model = past.recommender(held_from, PARAMS.blend, past.rankers(held_from, {}))
-    assert model.rankers.trees
+    model = ranked
     rows = past.window(held_from).orderBy("user_id").toArrow()
     judged = {
         (user, slot): model.catalogue.ids[items[items >= 0]].tolist()
         for start in range(0, rows.num_rows, 7)
         for people in [learning.shoppers(rows.slice(start, 7), model.catalogue)]
-        for slot, ranked in rank(model, people, candidates(model, people), SLOTS, 10).items()
-        for user, items in zip(people.ids.tolist(), ranked.items, strict=True)
+        for slot, made in rank(model, people, candidates(model, people), SLOTS, 10).items()
+        for user, items in zip(people.ids.tolist(), made.items, strict=True)
     }
     known = histories(past.interactions, past.clicks, as_of=held_from, half_life_days=past.half_life_days)
     everybody = learning.shoppers(known.toArrow(), model.catalogue)
@@ -76,10 +88,11 @@ def test_the_lists_that_are_judged_are_those_that_are_published(spark, past):
     assert published == {place: shown for place, shown in judged.items() if shown}
 
 
-def test_what_happens_after_a_window_changes_no_tree(past):
-    until = past.as_of - timedelta(days=28)
-    before = replace(past, interactions=past.interactions.where(f"day < '{until}'"))
-    first, second = (one.rankers(until, {}).trees["for_you"][0].booster.model_to_string() for one in (past, before))
+def test_what_happens_after_a_window_changes_no_tree(past, held_from, rankers):
+    before = replace(past, interactions=past.interactions.where(f"day < '{held_from}'"))
+    first, second = (
+        one.trees["for_you"][0].booster.model_to_string() for one in (rankers, before.rankers(held_from, {}))
+    )
     assert first == second
 
 

@@ -23,7 +23,7 @@ from models import bought
 from pipelines.packing import Lists, encode_users
 
 BOUGHT = "bought"  # beside the slots of USER_LISTS
-CHUNK_KEYS = 500
+CHUNK_KEYS = 200
 CHUNK_BYTES = 1 << 20  # whichever comes first ends a chunk: Redis answers others in between
 
 Client = Any  # redis-py's annotations mix its blocking client with its asynchronous one

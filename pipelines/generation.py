@@ -85,7 +85,7 @@ def write(frame: DataFrame, encode: Encoder, draft: Draft) -> Written:
 def send(client: Client, pairs: Pairs) -> tuple[int, int]:
     """Put the pairs into Redis; how many there were, and the bytes of their values.
 
-    One MSET for each chunk costs the client a fifth of what as many SETs in a pipeline do.
+    One MSET for each chunk: as many SETs in a pipeline cost the client more (`publish_ratio` of benchmarks serve).
     """
     sent = size = 0
     for chunk in chunks(pairs):

@@ -1,4 +1,4 @@
-"""Values of many shoppers at once, byte for byte what contracts.keys.encode_user makes of each: a fifth of its cost."""
+"""Values of many shoppers at once, byte for byte what contracts.keys.encode_user makes of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -14,6 +14,7 @@ import commerce_core.catalog.routes
 import commerce_core.events.routes
 import commerce_core.export.routes
 import commerce_core.health
+import commerce_core.inventory.routes
 import commerce_core.orders.routes
 from commerce_core import logs
 from commerce_core.db import create_engine
@@ -70,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         commerce_core.health,
         commerce_core.catalog.routes,
         commerce_core.orders.routes,
+        commerce_core.inventory.routes,
         commerce_core.events.routes,
         commerce_core.export.routes,
     ):

@@ -4,6 +4,7 @@ from sqlalchemy import MetaData
 
 import commerce_core.catalog.models
 import commerce_core.events.models
+import commerce_core.idempotency
 import commerce_core.inventory.models
 import commerce_core.loads.models
 import commerce_core.orders.models

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.catalog.intake import AVAILABILITY
+from commerce_core.catalog.models import Product
 from commerce_core.errors import ShopError
 from commerce_core.inventory.models import Location, StockHold, StockLevel, StockMovement
 from commerce_core.outbox.models import OutboxMessage
@@ -228,6 +229,14 @@ async def change(session: AsyncSession, place: Place, kind: Kind, units: int, *,
     return next(one for one in after[place.product_id] if one.location_id == place.location_id)
 
 
+async def set_low(session: AsyncSession, place: Place, units: int) -> None:
+    """From how many units on the bus hears that the product runs low there."""
+    await _level(session, place)
+    await _locked(session, [place.product_id])
+    where = (StockLevel.product_id == place.product_id) & (StockLevel.location_id == place.location_id)
+    await session.execute(update(StockLevel).where(where).values(low_units=units))
+
+
 async def transfer(
     session: AsyncSession, product: UUID, source: UUID, target: UUID, units: int, *, reason: str, actor: str
 ) -> None:
@@ -256,6 +265,8 @@ async def _level(session: AsyncSession, place: Place) -> None:
     """See that there is a level; ShopError 404 when there is no such location or product."""
     if await session.get(Location, place.location_id) is None:
         raise ShopError(404, "location_not_found", f"no location {place.location_id}")
+    if await session.get(Product, place.product_id) is None:
+        raise ShopError(404, "product_not_found", f"no product {place.product_id}")
     values = {"product_id": place.product_id, "location_id": place.location_id}
     await session.execute(insert_unless(StockLevel).values(**values).on_conflict_do_nothing())
 

@@ -1,4 +1,4 @@
-"""Stock: levels per location, the movements that alone change them, and holds that run out."""
+"""Stock: levels per location, the movements that alone change them, holds that run out; keys of requests done once."""
 
 from alembic import op
 
@@ -64,6 +64,17 @@ create table stock_holds (
 );
 create index stock_holds_by_end on stock_holds (expires_at) where not pinned;
 create index stock_holds_by_product on stock_holds (product_id, location_id);
+
+create table idempotency_keys (
+    principal   text not null,
+    key         text not null,
+    fingerprint bytea not null,
+    status      bigint not null,
+    body        text not null,
+    at          timestamptz not null default now(),
+    primary key (principal, key)
+);
+create index idempotency_keys_by_time on idempotency_keys using brin (at);
 """
 
 # A level is what its movements and holds add up to, and nobody writes it but they: the update comes from a trigger.

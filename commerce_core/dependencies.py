@@ -1,14 +1,12 @@
-"""What routes ask for: a transaction that ends before the answer leaves, and the proof of being a service."""
+"""What routes ask for: a transaction that ends before the answer leaves, and the settings."""
 
-import hmac
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from commerce_core.errors import ShopError
+from commerce_core.db import Transactions
 from commerce_core.settings import Settings
 
 
@@ -22,22 +20,13 @@ def _settings(request: Request) -> Settings:
     return settings
 
 
+def _transactions(request: Request) -> Transactions:
+    found: Transactions = request.app.state.transactions
+    return found
+
+
+# For a route whose work takes several transactions, or goes on after the last.
+OwnTransactions = Annotated[Transactions, Depends(_transactions)]
 # scope="function": the commit happens before the answer is sent, so nobody is told of what was not stored.
 Transaction = Annotated[AsyncSession, Depends(_transaction, scope="function")]
 AppSettings = Annotated[Settings, Depends(_settings)]
-
-_bearer = HTTPBearer(auto_error=False, scheme_name="service token", description="SERVICE_TOKEN of the environment")
-
-
-def service_only(
-    settings: AppSettings, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> None:
-    """Lets only holders of the service token pass."""
-    offered = credentials.credentials if credentials else ""
-    if not hmac.compare_digest(offered.encode(), settings.SERVICE_TOKEN.get_secret_value().encode()):
-        raise ShopError(
-            401,
-            "service_token_needed",
-            "this is for the platform's own services: send Authorization: Bearer and the SERVICE_TOKEN",
-            headers={"WWW-Authenticate": "Bearer"},
-        )

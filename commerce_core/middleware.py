@@ -39,6 +39,8 @@ class RequestMiddleware:
             await send(message)
 
         async def send_in_time(message: Message) -> None:
+            if timeout.expired():
+                raise asyncio.CancelledError  # whoever caught the first one (drivers do) answers too late
             timeout.reschedule(None)
             await send_with_id(message)
 

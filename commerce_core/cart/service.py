@@ -1,0 +1,199 @@
+"""What a shopper means to buy, at the prices and from the stock of this moment."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_unless
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from commerce_core.cart.models import MAX_QUANTITY, Cart, CartItem
+from commerce_core.cart.schemas import Availability, CartDetail, Item
+from commerce_core.catalog.models import Product
+from commerce_core.errors import ShopError
+from commerce_core.inventory.models import StockLevel
+from commerce_core.principals import hashed
+
+MAX_ITEMS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose cart: a shopper's, or that of the guest who knows its secret."""
+
+    user_id: UUID | None = None
+    secret: str | None = None
+
+
+def _open(owner: Owner) -> Select[tuple[Cart]]:
+    query = select(Cart).where(Cart.status == "open")
+    if owner.user_id is not None:
+        return query.where(Cart.user_id == owner.user_id)
+    return query.where(Cart.secret_hash == hashed(owner.secret or ""))
+
+
+async def locked(session: AsyncSession, owner: Owner) -> Cart | None:
+    """The owner's open cart, for this transaction alone until it ends."""
+    return (await session.scalars(_open(owner).with_for_update())).one_or_none()
+
+
+async def add(session: AsyncSession, owner: Owner, product_id: UUID, quantity: int) -> tuple[UUID, str | None]:
+    """Put units into the cart, which is made when there is none; its id, and a new guest's cart's secret.
+
+    ShopError 404 `product_not_found`, 409 `not_for_sale`, `cart_full` or `too_many_units`.
+    """
+    cart, secret = await locked(session, owner), None
+    if cart is None:
+        cart_id, secret = await _made(session, owner)
+    else:
+        cart_id = cart.cart_id
+    product = await session.get(Product, product_id)
+    if product is None:
+        raise ShopError(404, "product_not_found", f"no product {product_id}; GET /products lists what there is")
+    if product.status != "active" or product.price_minor is None:
+        raise ShopError(409, "not_for_sale", f"product {product_id} is not for sale")
+    others = select(func.count()).where(CartItem.cart_id == cart_id, CartItem.product_id != product_id)
+    if (await session.execute(others)).scalar_one() >= MAX_ITEMS:
+        raise ShopError(409, "cart_full", f"a cart holds {MAX_ITEMS} products; order these first")
+    values = {"cart_id": cart_id, "product_id": product_id, "quantity": quantity}
+    seen = {"seen_price_minor": product.price_minor, "seen_currency": product.currency}
+    more = insert_unless(CartItem).values(**values, **seen)
+    more = more.on_conflict_do_update(
+        index_elements=["cart_id", "product_id"],
+        set_={"quantity": CartItem.quantity + quantity},
+        where=CartItem.quantity + quantity <= MAX_QUANTITY,
+    )
+    if (await session.execute(more.returning(CartItem.item_id))).one_or_none() is None:
+        raise ShopError(409, "too_many_units", f"a cart holds {MAX_QUANTITY} units of a product")
+    return cart_id, secret
+
+
+async def _made(session: AsyncSession, owner: Owner) -> tuple[UUID, str | None]:
+    """A new open cart, or the one that another request of the same shopper has just made; a guest's has a secret."""
+    if owner.user_id is None:
+        secret = secrets.token_urlsafe(32)
+        made = insert(Cart).values(secret_hash=hashed(secret)).returning(Cart.cart_id)
+        return (await session.execute(made)).scalar_one(), secret
+    unless = insert_unless(Cart).values(user_id=owner.user_id)
+    await session.execute(unless.on_conflict_do_nothing(index_elements=["user_id"], index_where=Cart.status == "open"))
+    cart = await locked(session, owner)
+    assert cart is not None, "it was made or there"
+    return cart.cart_id, None
+
+
+async def set_quantity(session: AsyncSession, owner: Owner, item_id: UUID, quantity: int) -> None:
+    """So many units it shall be; ShopError 404 `item_not_found`."""
+    cart = await locked(session, owner)
+    mine = (CartItem.item_id == item_id) & (CartItem.cart_id == (cart.cart_id if cart else None))
+    done = update(CartItem).where(mine).values(quantity=quantity).returning(CartItem.item_id)
+    if (await session.execute(done)).one_or_none() is None:
+        raise _no_item(item_id)
+
+
+async def remove(session: AsyncSession, owner: Owner, item_id: UUID) -> None:
+    """Take a product out; ShopError 404 `item_not_found`."""
+    cart = await locked(session, owner)
+    mine = (CartItem.item_id == item_id) & (CartItem.cart_id == (cart.cart_id if cart else None))
+    if (await session.execute(delete(CartItem).where(mine).returning(CartItem.item_id))).one_or_none() is None:
+        raise _no_item(item_id)
+
+
+def _no_item(item_id: UUID) -> ShopError:
+    return ShopError(404, "item_not_found", f"no item {item_id} in this cart; GET /cart lists what there is")
+
+
+async def merge(session: AsyncSession, user_id: UUID, secret: str) -> None:
+    """What a guest put into a cart is in the shopper's now. Of a product in both carts the larger quantity stays:
+    whoever logs in again with the same cart shall not find everything twice."""
+    guests = await locked(session, Owner(secret=secret))
+    if guests is None:
+        return
+    cart = await locked(session, Owner(user_id))
+    cart_id = cart.cart_id if cart else (await _made(session, Owner(user_id)))[0]
+    columns = ("product_id", "quantity", "seen_price_minor", "seen_currency", "added_at")
+    theirs = select(*(getattr(CartItem, name) for name in columns)).where(CartItem.cart_id == guests.cart_id)
+    rows = [dict(row) for row in (await session.execute(theirs)).mappings()]
+    if rows:
+        moved = insert_unless(CartItem).values([row | {"cart_id": cart_id} for row in rows])
+        larger = {"quantity": func.greatest(CartItem.quantity, moved.excluded.quantity)}
+        await session.execute(moved.on_conflict_do_update(index_elements=["cart_id", "product_id"], set_=larger))
+    await session.execute(delete(CartItem).where(CartItem.cart_id == guests.cart_id))
+    await session.execute(update(Cart).where(Cart.cart_id == guests.cart_id).values(status="merged"))
+
+
+async def view(session: AsyncSession, owner: Owner, *, seen: bool = True) -> CartDetail:
+    """The cart as it is now; `seen`: its prices are known to the shopper from now on."""
+    cart = (await session.scalars(_open(owner))).one_or_none()
+    if cart is None:
+        return CartDetail(cart_id=None, items=[], total_minor=0, currency=None)
+    rows = (await session.execute(_lines(cart.cart_id))).all()
+    items = [_item(row) for row in rows]
+    if seen and any(row.price_minor != row.seen_price_minor or row.currency != row.seen_currency for row in rows):
+        now = select(Product.price_minor, Product.currency).where(Product.product_id == CartItem.product_id)
+        price, currency = (
+            now.with_only_columns(one).scalar_subquery() for one in (Product.price_minor, Product.currency)
+        )
+        values = {"seen_price_minor": price, "seen_currency": currency}
+        await session.execute(update(CartItem).where(CartItem.cart_id == cart.cart_id).values(**values))
+    sold = [item for item in items if item.availability != "not_for_sale"]
+    currencies = {item.currency for item in sold}
+    single = len(currencies) == 1
+    total = sum(item.total_minor or 0 for item in sold) if single else 0
+    return CartDetail(
+        cart_id=cart.cart_id, items=items, total_minor=total, currency=currencies.pop() if single else None
+    )
+
+
+def _lines(cart_id: UUID) -> Select[Any]:
+    """Items with today's price and what is in stock, in the order in which they were added."""
+    of_product = StockLevel.product_id == CartItem.product_id
+    unsold = func.coalesce(func.sum(StockLevel.on_hand_units - StockLevel.allocated_units), 0)
+    held = func.coalesce(func.sum(StockLevel.held_units), 0)
+    return (
+        select(
+            CartItem.item_id,
+            CartItem.product_id,
+            CartItem.quantity,
+            CartItem.seen_price_minor,
+            CartItem.seen_currency,
+            Product.name,
+            Product.status,
+            Product.list_price_minor,
+            Product.price_minor,
+            Product.currency,
+            select(unsold).where(of_product).correlate(CartItem).scalar_subquery().label("unsold"),
+            select(held).where(of_product).correlate(CartItem).scalar_subquery().label("held"),
+        )
+        .join(Product, Product.product_id == CartItem.product_id)
+        .where(CartItem.cart_id == cart_id)
+        .order_by(CartItem.added_at, CartItem.item_id)
+    )
+
+
+def _item(row: Any) -> Item:
+    for_sale = row.status == "active" and row.price_minor is not None
+    availability: Availability = "available"
+    if not for_sale:
+        availability = "not_for_sale"
+    elif row.unsold < row.quantity:
+        availability = "sold_out"
+    elif row.unsold - row.held < row.quantity:
+        availability = "held_by_others"
+    changed = row.seen_price_minor is not None and (row.seen_price_minor, row.seen_currency) != (
+        row.price_minor,
+        row.currency,
+    )
+    return Item(
+        item_id=row.item_id,
+        product_id=row.product_id,
+        name=row.name,
+        quantity=row.quantity,
+        list_price_minor=row.list_price_minor,
+        price_minor=row.price_minor,
+        currency=row.currency,
+        total_minor=row.price_minor * row.quantity if for_sale else None,
+        price_was_minor=row.seen_price_minor if changed else None,
+        availability=availability,
+    )

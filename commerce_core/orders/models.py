@@ -12,7 +12,7 @@ _STATUSES = "('placed', 'paid', 'shipped', 'completed', 'cancelled')"
 
 
 class Order(Table):
-    """One order; `total_minor` is the sum of what was paid for its lines."""
+    """One order; `total_minor` is what its lines, shipping and taxes cost together."""
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -21,6 +21,7 @@ class Order(Table):
         CheckConstraint(f"status in {_STATUSES}", name="orders_status_known"),
         Index("orders_by_time", "placed_at"),
         Index("orders_by_user", "user_id", "placed_at"),
+        Index("orders_unpaid", "order_id", postgresql_where=text("status = 'placed'")),
     )
 
     order_id: Mapped[UUID] = mapped_column(primary_key=True, server_default=text("uuidv7()"))
@@ -50,6 +51,7 @@ class OrderLine(Table):
     order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.order_id"), primary_key=True)
     line_no: Mapped[int] = mapped_column(Integer, primary_key=True)
     product_id: Mapped[UUID] = mapped_column(ForeignKey("products.product_id"))
+    product_name: Mapped[str | None]
     quantity: Mapped[int]
     list_total_minor: Mapped[int]
     shelf_total_minor: Mapped[int]

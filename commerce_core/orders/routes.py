@@ -1,18 +1,47 @@
-"""GET /orders."""
+"""What was ordered: one's own orders, and any order for services."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Query
 
-from commerce_core.dependencies import Transaction, service_only
+from commerce_core.cart.routes import CartOwner
+from commerce_core.dependencies import Transaction
 from commerce_core.errors import refusals
-from commerce_core.orders import service
-from commerce_core.orders.schemas import OrderDetail
+from commerce_core.fulfilment import service as fulfilment
+from commerce_core.orders import access, service
+from commerce_core.orders.schemas import OrderDetail, Orders
+from commerce_core.principals import Caller, Customer
 
 router = APIRouter(tags=["orders"])
 
+STAFF = ("service", "support", "operator")  # may see and cancel any order
 
-@router.get("/orders/{order_id}", dependencies=[Depends(service_only)], responses=refusals(401, 404, 422))
-async def get_order(transaction: Transaction, order_id: UUID) -> OrderDetail:
-    """One order with its lines and history. Services only for now: shoppers see their own once there are accounts."""
+
+@router.get("/orders", responses=refusals(401, 403, 422))
+async def list_orders(
+    transaction: Transaction,
+    customer: Customer,
+    before: Annotated[UUID | None, Query(description="next_before of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Orders:
+    """One's own orders, the newest first."""
+    return await service.list_orders(transaction, customer.user_id, before=before, limit=limit)
+
+
+@router.get("/orders/{order_id}", responses=refusals(401, 404, 422))
+async def get_order(transaction: Transaction, order_id: UUID, owner: CartOwner, caller: Caller) -> OrderDetail:
+    """An order with its lines, history and parcels: one's own (a guest shows the X-Cart it was made of), or for
+    staff any."""
+    if caller.roles.isdisjoint(STAFF):
+        await access.own(transaction, order_id, owner)
+    return await service.get_order(transaction, order_id)
+
+
+@router.post("/orders/{order_id}/cancel", responses=refusals(400, 401, 404, 409, 422))
+async def cancel_order(transaction: Transaction, order_id: UUID, owner: CartOwner, caller: Caller) -> OrderDetail:
+    """Calls the order off as long as nothing was sent; what was paid goes back. A second time it is refused."""
+    if caller.roles.isdisjoint(STAFF):
+        await access.own(transaction, order_id, owner)
+    await fulfilment.cancel(transaction, order_id, actor=caller.name)
     return await service.get_order(transaction, order_id)

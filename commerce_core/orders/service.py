@@ -2,13 +2,15 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.catalog.models import Product
+from commerce_core.checkout.models import OrderCheckout
 from commerce_core.errors import ShopError
+from commerce_core.fulfilment.listings import shipments
 from commerce_core.orders.models import Order, OrderLine, OrderStatus
-from commerce_core.orders.schemas import Line, OrderDetail, StatusChange
+from commerce_core.orders.schemas import Agreed, Line, OrderDetail, Orders, OrderSummary, StatusChange
 
 
 async def get_order(session: AsyncSession, order_id: UUID) -> OrderDetail:
@@ -20,7 +22,7 @@ async def get_order(session: AsyncSession, order_id: UUID) -> OrderDetail:
         select(
             OrderLine.line_no,
             OrderLine.product_id,
-            Product.name.label("product_name"),
+            func.coalesce(OrderLine.product_name, Product.name).label("product_name"),
             OrderLine.quantity,
             OrderLine.list_total_minor,
             OrderLine.shelf_total_minor,
@@ -35,14 +37,23 @@ async def get_order(session: AsyncSession, order_id: UUID) -> OrderDetail:
         .where(OrderStatus.order_id == order_id)
         .order_by(OrderStatus.at)
     )
+    agreed = await session.get(OrderCheckout, order_id)
     return OrderDetail(
-        order_id=order.order_id,
-        user_id=order.user_id,
-        channel=order.channel,
-        currency=order.currency,
-        total_minor=order.total_minor,
-        status=order.status,
-        placed_at=order.placed_at,
+        **{name: getattr(order, name) for name in OrderSummary.model_fields},
         lines=[Line.model_validate(dict(row)) for row in (await session.execute(lines)).mappings()],
         history=[StatusChange.model_validate(dict(row)) for row in (await session.execute(history)).mappings()],
+        checkout=agreed and Agreed.model_validate(agreed, from_attributes=True),
+        shipments=await shipments(session, order_id),
     )
+
+
+async def list_orders(session: AsyncSession, user_id: UUID, *, before: UUID | None, limit: int) -> Orders:
+    """A shopper's orders, the newest first; `before`: only those placed before that one."""
+    query = select(Order).where(Order.user_id == user_id)
+    if before is not None:
+        last = select(Order.placed_at, Order.order_id).where(Order.order_id == before, Order.user_id == user_id)
+        query = query.where(tuple_(Order.placed_at, Order.order_id) < last.scalar_subquery())
+    in_order = query.order_by(Order.placed_at.desc(), Order.order_id.desc()).limit(limit + 1)
+    rows = (await session.scalars(in_order)).all()
+    items = [OrderSummary.model_validate(row, from_attributes=True) for row in rows[:limit]]
+    return Orders(items=items, next_before=items[-1].order_id if len(rows) > limit else None)

@@ -51,6 +51,8 @@ async def test_an_order_with_its_lines_and_history(service, uid):
             {"status": "placed", "at": "2026-11-01T10:00:00Z", "actor": "anna"},
             {"status": "paid", "at": "2026-11-01T10:05:00Z", "actor": "bank"},
         ],
+        "checkout": None,
+        "shipments": [],
     }
 
 
@@ -59,9 +61,17 @@ async def test_an_unknown_order(service, uid):
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "order_not_found")
 
 
-@pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic abc", "Bearer ünïcode"])
-async def test_services_only(shop, uid, header):
+@pytest.mark.parametrize(
+    ("header", "refusal"),
+    [
+        (None, (404, "order_not_found")),
+        ("Basic abc", (404, "order_not_found")),
+        ("Bearer wrong", (401, "token_refused")),
+        ("Bearer ünïcode", (401, "token_refused")),
+    ],
+)
+async def test_for_strangers_there_is_no_order(shop, uid, header, refusal):
     headers = {} if header is None else {"Authorization": header.encode()}
     answer = await shop.get(f"/orders/{uid('order')}", headers=headers)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "service_token_needed")
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert (answer.status_code, answer.json()["error"]["code"]) == refusal
+    assert ("www-authenticate" in answer.headers) == (answer.status_code == 401)

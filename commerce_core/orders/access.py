@@ -1,0 +1,29 @@
+"""Whose order it is. To everybody else it does not exist."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from commerce_core.cart.models import Cart
+from commerce_core.cart.service import Owner
+from commerce_core.checkout.models import OrderCheckout
+from commerce_core.errors import ShopError
+from commerce_core.orders.models import Order
+from commerce_core.principals import hashed
+
+
+async def own(session: AsyncSession, order_id: UUID, owner: Owner, *, missing: ShopError | None = None) -> None:
+    """See that the order is the owner's: the shopper's, or the guest's whose cart it was.
+
+    ShopError 404 `order_not_found`, or `missing`, when it is not.
+    """
+    query = select(Order.order_id).where(Order.order_id == order_id)
+    if owner.user_id is not None:
+        query = query.where(Order.user_id == owner.user_id)
+    else:
+        query = query.join(OrderCheckout, OrderCheckout.order_id == Order.order_id)
+        query = query.join(Cart, Cart.cart_id == OrderCheckout.cart_id)
+        query = query.where(Cart.secret_hash == hashed(owner.secret or ""))
+    if (await session.execute(query)).one_or_none() is None:
+        raise missing or ShopError(404, "order_not_found", f"no order {order_id}")

@@ -1,0 +1,168 @@
+"""From cart to order: what it costs, what is held, what is refused."""
+
+import pytest
+
+from tests.commerce_core.buyers import ADDRESS, Buyer, stock_up
+
+
+@pytest.fixture
+async def ann(shop):
+    return Buyer(shop)
+
+
+@pytest.fixture
+async def rates(service):
+    """A function: these are the shop's rates until the test ends."""
+
+    async def put(taxes=(), shipping=()):
+        answer = await service.put("/rates", json={"taxes": list(taxes), "shipping": list(shipping)})
+        assert answer.status_code == 200, answer.text
+
+    yield put
+    await put()
+
+
+def refusal(answer):
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+async def test_an_order_costs_its_goods_shipping_and_taxes(ann, db, rates):
+    await rates(
+        taxes=[
+            {"country": "US", "rate_ppm": 10_000},
+            {"country": "US", "region": "IL", "rate_ppm": 62_500},
+        ],
+        shipping=[
+            {"method": "standard", "currency": "USD", "price_minor": 599},
+            {"method": "standard", "currency": "USD", "from_minor": 5_000, "price_minor": 0},
+            {"method": "standard", "country": "US", "currency": "USD", "price_minor": 399},
+        ],
+    )
+    soap = await stock_up(db, 10, price=250)
+    await ann.put(soap, 3)
+    totals = (await ann.send("POST", "/checkout/totals", shipping_address=ADDRESS)).json()
+    assert totals["goods_minor"] == 3 * 250
+    assert totals["shipping_minor"] == 399  # the country's own rate, not everywhere's
+    assert totals["tax_minor"] == 72  # 6.25 % of 750 + 399 = 1149 is 71.8
+    order = await ann.order(750 + 399 + 72)
+    assert order.status_code == 201, order.text
+    assert order.json()["status"] == "placed"
+    assert order.json()["total_minor"] == 750 + 399 + 72
+    assert order.json()["checkout"]["shipping_address"]["city"] == "Springfield"
+    assert order.json()["lines"][0]["product_name"] == "Soap"
+    held = await db.fetchrow("select held_units, allocated_units from stock_levels where product_id = $1", soap)
+    assert tuple(held) == (3, 0)
+
+
+async def test_where_nothing_is_sent_nothing_is_sold(ann, db, rates):
+    await rates(shipping=[{"method": "express", "country": "DE", "currency": "USD", "price_minor": 1}])
+    await ann.put(await stock_up(db, 10))
+    assert refusal(await ann.order(500)) == (409, "cannot_ship")
+
+
+async def test_another_total_than_the_agreed_one_is_refused_with_the_new_one(ann, db):
+    soap = await stock_up(db, 10)
+    await ann.put(soap, 2)
+    await db.execute("update products set price_minor = 600 where product_id = $1", soap)
+    answer = await ann.order(1_000)
+    assert refusal(answer) == (409, "total_changed")
+    assert answer.json()["error"]["details"][0]["total_minor"] == 2 * 600
+    assert (await ann.order(1_200)).status_code == 201
+
+
+async def test_a_cart_becomes_one_order_only(ann, db):
+    await ann.put(await stock_up(db, 10))
+    assert (await ann.order(500)).status_code == 201
+    assert refusal(await ann.order(500)) == (409, "cart_empty")
+
+
+async def test_the_same_key_gives_the_same_order(ann, db):
+    await ann.put(await stock_up(db, 10))
+    first, again = [await ann.order(500, key="k-1") for _ in range(2)]
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.content == again.content
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert refusal(await ann.order(501, key="k-1")) == (422, "key_reused")
+
+
+async def test_a_guests_key_is_nobody_elses(shop, db):
+    soap = await stock_up(db, 10)
+    orders = []
+    for buyer in (Buyer(shop), Buyer(shop)):
+        await buyer.put(soap)
+        orders.append((await buyer.order(500, key="first")).json()["order_id"])
+    assert orders[0] != orders[1]
+
+
+async def test_what_is_not_for_sale_any_more_cannot_be_ordered(ann, db):
+    soap = await stock_up(db, 10)
+    await ann.put(soap)
+    await db.execute("update products set status = 'retired' where product_id = $1", soap)
+    answer = await ann.order(500)
+    assert refusal(answer) == (409, "not_for_sale")
+    assert answer.json()["error"]["details"] == [{"product_id": str(soap)}]
+
+
+async def test_two_currencies_make_no_order(ann, db):
+    await ann.put(await stock_up(db, 10))
+    await ann.put(await stock_up(db, 10, currency="EUR"))
+    assert refusal(await ann.order(1_000)) == (409, "mixed_currencies")
+
+
+async def test_sold_out_and_held_are_different_answers_and_change_nothing(shop, db):
+    soap = await stock_up(db, 2)
+    one, two, three = (Buyer(shop) for _ in range(3))
+    await one.put(soap, 2)
+    await two.put(soap, 1)
+    await three.put(soap, 3)
+    order = await one.order(1_000)
+    held = await two.order(500)
+    assert refusal(held) == (409, "held_by_others")
+    assert held.json()["error"]["details"][0]["held_until"] == order.json()["checkout"]["pay_by"].replace("Z", "+00:00")
+    assert refusal(await three.order(1_500)) == (409, "sold_out")
+    assert (await two.send("GET", "/cart")).json()["items"][0]["availability"] == "held_by_others"
+    assert await db.fetchval("select count(*) from order_lines where product_id = $1", soap) == 1
+
+
+async def test_orders_are_only_seen_by_whose_they_are(shop, service, db):
+    ann, bob = Buyer(shop), Buyer(shop)
+    await ann.put(await stock_up(db, 10))
+    await bob.put(await stock_up(db, 10))
+    path = f"/orders/{(await ann.order(500)).json()['order_id']}"
+    assert (await ann.send("GET", path)).status_code == 200
+    assert refusal(await bob.send("GET", path)) == (404, "order_not_found")
+    assert refusal(await Buyer(shop).send("GET", path)) == (404, "order_not_found")
+    assert refusal(await bob.send("POST", path + "/cancel")) == (404, "order_not_found")
+    assert (await service.get(path)).status_code == 200
+
+
+async def test_a_cancelled_order_frees_its_goods(ann, db):
+    soap = await stock_up(db, 2)
+    await ann.put(soap, 2)
+    path = f"/orders/{(await ann.order(1_000)).json()['order_id']}/cancel"
+    assert (await ann.send("POST", path)).json()["status"] == "cancelled"
+    assert await db.fetchval("select held_units from stock_levels where product_id = $1", soap) == 0
+    assert refusal(await ann.send("POST", path)) == (409, "order_is_cancelled")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"email": "no address"},
+        {"shipping_address": ADDRESS | {"country": "usa"}},
+        {"shipping_address": ADDRESS | {"name": ""}},
+        {"expected_total_minor": -1},
+        {"currency": "dollars"},
+        {"unknown": 1},
+    ],
+)
+async def test_bad_orders_are_refused_and_leave_the_cart(ann, db, wrong):
+    await ann.put(await stock_up(db, 10))
+    assert refusal(await ann.order(500, **wrong)) == (422, "invalid_request")
+    assert (await ann.order(500)).status_code == 201
+
+
+async def test_without_a_key_nothing_is_ordered(ann, db):
+    await ann.put(await stock_up(db, 10))
+    body = {"shipping_address": ADDRESS, "email": "a@b.c", "expected_total_minor": 500, "currency": "USD"}
+    assert refusal(await ann.send("POST", "/orders", **body)) == (400, "key_needed")

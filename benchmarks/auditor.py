@@ -1,0 +1,112 @@
+"""Asks the shop's database and the sandbox bank's books, past all of the shop's code, if money and stock are right.
+
+Each question is a query whose rows are faults.
+"""
+
+from typing import Any
+
+QUESTIONS = {
+    "oversold": """
+        select product_id from stock_levels where allocated_units + held_units > on_hand_units
+    """,
+    "levels_are_not_their_movements": """
+        select product_id, location_id from stock_levels l
+        where (on_hand_units, allocated_units) <> (
+            select coalesce(sum(on_hand_delta), 0), coalesce(sum(allocated_delta), 0)
+            from stock_movements m where (m.product_id, m.location_id) = (l.product_id, l.location_id))
+    """,
+    "held_units_are_not_the_holds": """
+        select product_id, location_id from stock_levels l
+        where held_units <> (
+            select coalesce(sum(units), 0) from stock_holds h
+            where (h.product_id, h.location_id) = (l.product_id, l.location_id))
+    """,
+    "allocated_units_are_not_the_orders": """
+        select product_id, location_id from stock_levels l
+        where allocated_units <> (
+            select coalesce(sum(units - shipped_units - released_units), 0) from order_allocations a
+            where (a.product_id, a.location_id) = (l.product_id, l.location_id))
+    """,
+    "paid_orders_without_their_units": """
+        select o.order_id, l.product_id from orders o join order_lines l using (order_id)
+        join order_checkouts using (order_id)
+        where o.status in ('paid', 'shipped', 'completed') and l.quantity <> (
+            select coalesce(sum(units), 0) from order_allocations a
+            where (a.order_id, a.product_id) = (l.order_id, l.product_id))
+    """,
+    "holds_of_orders_that_are_over": """
+        select h.hold_id from stock_holds h join orders o on o.order_id = h.owner_id where o.status <> 'placed'
+    """,
+    "paid_orders_that_were_not_paid": """
+        select o.order_id from orders o join order_checkouts using (order_id)
+        where o.status in ('paid', 'shipped', 'completed') and not exists (
+            select from payments p where p.order_id = o.order_id and p.status = 'succeeded'
+            and (p.amount_minor, p.currency) = (o.total_minor, o.currency))
+    """,
+    "paid_orders_that_are_not_orders": """
+        select p.payment_id from payments p join orders o using (order_id)
+        where p.status = 'succeeded' and o.status = 'placed'
+    """,
+    "double_charged": """
+        select p.order_id from payments p join sandbox.requests r on r.request_id = p.payment_id
+        where r.moved and p.status <> 'late' group by p.order_id having count(*) > 1
+    """,
+    "bank_and_shop_differ": """
+        select coalesce(r.request_id, p.payment_id)
+        from (select * from sandbox.requests where kind = 'charge' and moved) r
+        full join (select * from payments where provider = 'sandbox' and status in ('succeeded', 'late')) p
+            on p.payment_id = r.request_id
+        where r.request_id is null or p.payment_id is null
+            or (r.amount_minor, r.currency) <> (p.amount_minor, p.currency)
+    """,
+    "returns_differ": """
+        select coalesce(r.request_id, f.refund_id)
+        from (select * from sandbox.requests where kind = 'return' and moved) r
+        full join (select f.* from refunds f join payments p using (payment_id)
+                   where p.provider = 'sandbox' and f.status = 'succeeded') f on f.refund_id = r.request_id
+        where r.request_id is null or f.refund_id is null or r.amount_minor <> f.amount_minor
+    """,
+    "refunded_is_not_the_refunds": """
+        select payment_id from payments p
+        where refunded_minor <> (select coalesce(sum(amount_minor), 0) from refunds f
+                                 where f.payment_id = p.payment_id and f.status <> 'failed')
+    """,
+    "postings_that_do_not_balance": """
+        select cause from ledger_entries group by cause having sum(amount_minor) <> 0
+    """,
+    "books_and_payments_differ": """
+        select p.payment_id from payments p
+        where p.status in ('succeeded', 'late') and p.amount_minor <> coalesce((
+            select amount_minor from ledger_entries e
+            where e.cause = 'payment:' || p.payment_id and e.account = 'provider:' || p.provider), 0)
+    """,
+    "books_and_refunds_differ": """
+        select f.refund_id from refunds f join payments p using (payment_id)
+        where f.status = 'succeeded' and -f.amount_minor <> coalesce((
+            select amount_minor from ledger_entries e
+            where e.cause = 'refund:' || f.refund_id and e.account = 'provider:' || p.provider), 0)
+    """,
+    "totals_are_not_their_parts": """
+        select o.order_id from orders o join order_checkouts c using (order_id)
+        where o.total_minor <> c.goods_minor + c.shipping_minor + c.tax_minor or c.goods_minor <> (
+            select sum(paid_total_minor) from order_lines l where l.order_id = o.order_id)
+    """,
+}
+
+# Asked when everything had time to end.
+AT_REST = {
+    "payments_still_processing": "select payment_id from payments where status = 'processing'",
+    "refunds_still_processing": "select refund_id from refunds where status = 'processing'",
+    "orders_unpaid_past_their_time": """
+        select o.order_id from orders o join order_checkouts using (order_id)
+        where o.status = 'placed' and pay_by < now()
+    """,
+    "holds_past_their_time": "select hold_id from stock_holds where expires_at < now() or pinned",
+}
+
+
+async def faults(connection: Any, *, at_rest: bool = False) -> dict[str, list[tuple[Any, ...]]]:
+    """What is wrong, by question; empty when nothing is. `connection` is asyncpg's."""
+    questions = QUESTIONS | (AT_REST if at_rest else {})
+    found = {name: [tuple(row) for row in await connection.fetch(query)] for name, query in questions.items()}
+    return {name: rows for name, rows in found.items() if rows}

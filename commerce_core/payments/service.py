@@ -1,0 +1,151 @@
+"""Paying an order: begun in one transaction, asked of the provider outside of any, ended in another.
+
+Between the first and the last the payment is `processing`, its stock is pinned and its claim runs. Whoever dies there
+leaves a claim that runs out; then the sweeper, or the shopper who asks again, puts the same question to the provider,
+which answers the same. A webhook ends a payment by the very same `settle`.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from commerce_core.db import Transactions
+from commerce_core.errors import ShopError
+from commerce_core.faults import reached
+from commerce_core.fulfilment.models import OrderAllocation
+from commerce_core.inventory import service as stock
+from commerce_core.orders import states
+from commerce_core.orders.models import Order, OrderLine
+from commerce_core.payments import ledger, refunds
+from commerce_core.payments.events import happened
+from commerce_core.payments.listings import get
+from commerce_core.payments.models import FAILED, LATE, PROCESSING, SUCCEEDED, Payment
+from commerce_core.payments.providers import Charge, Outcome, Provider, Unreachable
+
+CLAIM = timedelta(seconds=60)  # longer than a provider may take to answer
+GIVEN_UP = timedelta(hours=1)  # a shopper who has not told the bank by then will not; money that comes later goes back
+ACTOR = "payments"
+
+_CLAIMED_UNTIL = func.clock_timestamp() + CLAIM
+
+
+async def begin(session: AsyncSession, order_id: UUID, *, provider: str, method: str) -> UUID:
+    """An attempt to pay the order, claimed by whoever calls; its id.
+
+    ShopError 409 `order_is_<status>`, `payment_in_progress`, `order_expired`; 404 for an unknown order.
+    """
+    order = await states.locked(session, order_id)
+    if order.status != states.PLACED:
+        raise ShopError(409, f"order_is_{order.status}", f"the order is {order.status}; there is nothing to pay")
+    running = select(Payment.payment_id).where(Payment.order_id == order_id, Payment.status == PROCESSING)
+    if (await session.execute(running)).one_or_none() is not None:
+        raise ShopError(409, "payment_in_progress", "a payment of this order is under way; ask how it ended")
+    lines = select(OrderLine.product_id, OrderLine.quantity).where(OrderLine.order_id == order_id)
+    wanted = {row.product_id: row.quantity for row in (await session.execute(lines)).all()}
+    await stock.pin(session, order_id, wanted)
+    values = {"order_id": order_id, "currency": order.currency, "amount_minor": order.total_minor}
+    made = insert(Payment).values(**values, provider=provider, method=method, claimed_until=_CLAIMED_UNTIL)
+    payment_id: UUID = (await session.execute(made.returning(Payment.payment_id))).scalar_one()
+    await happened(session, payment_id, "requested", order.total_minor)
+    return payment_id
+
+
+async def claim(session: AsyncSession, payment_id: UUID) -> Charge | None:
+    """What to ask the provider, claimed by whoever calls; None when it has ended.
+
+    ShopError 409 `request_in_flight` while somebody else is asking.
+    """
+    mine = (
+        update(Payment)
+        .where(Payment.payment_id == payment_id, Payment.status == PROCESSING)
+        .where(Payment.claimed_until <= func.clock_timestamp())
+        .values(claimed_until=_CLAIMED_UNTIL)
+    )
+    if (await session.execute(mine.returning(Payment.payment_id))).one_or_none() is not None:
+        return await charge(session, payment_id)
+    if (await get(session, payment_id)).status == PROCESSING:
+        raise ShopError(409, "request_in_flight", "the provider is just being asked; ask again soon")
+    return None
+
+
+async def charge(session: AsyncSession, payment_id: UUID) -> Charge:
+    """What to ask the provider."""
+    payment = await get(session, payment_id)
+    return Charge(payment_id, payment.order_id, payment.method, payment.amount_minor, payment.currency)
+
+
+async def settle(session: AsyncSession, payment_id: UUID, outcome: Outcome) -> None:
+    """Write down what became of a payment, whoever tells it and however often. What succeeded stays so.
+
+    Money that came too late (the payment was given up, its order may be gone) goes back by itself.
+    """
+    order = await states.locked(session, (await get(session, payment_id)).order_id)
+    payment = await get(session, payment_id)
+    if outcome.status == "pending":
+        if datetime.now(UTC) - payment.created_at < GIVEN_UP:
+            await _refer(session, payment, outcome)
+            return
+        outcome = replace(outcome, status="failed", failure="given_up")
+    if payment.status in (SUCCEEDED, LATE) or (payment.status == FAILED and outcome.status == "failed"):
+        return
+    asked, told = (payment.amount_minor, payment.currency), (outcome.amount_minor, outcome.currency)
+    if outcome.status == "succeeded" and asked != told:
+        await happened(session, payment_id, "amount_differs", outcome.amount_minor, currency=outcome.currency)
+        return
+    if outcome.status == "failed":
+        await _ended(session, payment, outcome, FAILED)
+        await stock.unpin(session, order.order_id)
+        return
+    if payment.status == PROCESSING:
+        await _ended(session, payment, outcome, SUCCEEDED)
+        await _paid(session, order)
+        await ledger.captured(session, payment)
+    else:
+        await _came_late(session, payment, outcome)
+
+
+async def ask(transactions: Transactions, provider: Provider, charge: Charge) -> bool:
+    """Put a claimed payment to its provider and write down what became of it; whether that is known now."""
+    try:
+        outcome = await provider.charge(charge)
+    except Unreachable:
+        return False
+    reached("charged")
+    async with transactions() as session:
+        await settle(session, charge.payment_id, outcome)
+    reached("settled")
+    return outcome.status != "pending"
+
+
+async def _refer(session: AsyncSession, payment: Payment, outcome: Outcome) -> None:
+    """The provider knows it under this name, and has yet to tell."""
+    if payment.reference is None and outcome.reference is not None:
+        same = Payment.payment_id == payment.payment_id
+        await session.execute(update(Payment).where(same).values(reference=outcome.reference))
+
+
+async def _ended(session: AsyncSession, payment: Payment, outcome: Outcome, status: str) -> None:
+    values = {"status": status, "reference": outcome.reference, "failure": outcome.failure}
+    await session.execute(update(Payment).where(Payment.payment_id == payment.payment_id).values(**values))
+    detail = {"failure": outcome.failure} if outcome.failure else {}
+    await happened(session, payment.payment_id, status, outcome.amount_minor, **detail)
+
+
+async def _paid(session: AsyncSession, order: Order) -> None:
+    """What was held is the order's."""
+    taken = await stock.allocate(session, order.order_id, reason=f"order {order.order_id}", actor=ACTOR)
+    rows = [
+        {"product_id": one.place.product_id, "location_id": one.place.location_id, "units": one.units} for one in taken
+    ]
+    await session.execute(insert(OrderAllocation), [row | {"order_id": order.order_id} for row in rows])
+    await states.move(session, order.order_id, states.PAID, actor=ACTOR)
+
+
+async def _came_late(session: AsyncSession, payment: Payment, outcome: Outcome) -> None:
+    """Books what was taken, and the refund that the sweeper will ask for."""
+    await _ended(session, payment, outcome, LATE)
+    await ledger.captured(session, payment)
+    await refunds.request(session, payment.payment_id, payment.amount_minor, reason="came too late", actor=ACTOR)

@@ -1,0 +1,123 @@
+"""Finishes what others left half done: payments and refunds whose claim ran out, webhooks that could not be handled,
+orders that were not paid, holds that ended. Every worker of the shop sweeps; what one is at, the others leave to it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from uuid import UUID
+
+import structlog
+from sqlalchemy import func, select
+
+from commerce_core.checkout.models import OrderCheckout
+from commerce_core.db import Transactions
+from commerce_core.inventory import service as stock
+from commerce_core.orders import states
+from commerce_core.orders.models import Order
+from commerce_core.payments import inbox, refunds, service
+from commerce_core.payments.listings import get
+from commerce_core.payments.models import PROCESSING, Payment
+from commerce_core.payments.providers import Provider, Unreachable
+
+MOST = 50
+
+
+class Sweeper:
+    """Sweeps over one shop."""
+
+    def __init__(self, transactions: Transactions, providers: Mapping[str, Provider]) -> None:
+        self._transactions = transactions
+        self._providers = providers
+
+    async def run(self, every_s: float) -> None:
+        """Sweep until cancelled, through restarts of the database."""
+        while True:
+            for step in (self.payments, self.refunds, self.webhooks, self.orders, self.holds):
+                await self._attempt(step)
+            await asyncio.sleep(every_s)
+
+    async def _attempt(self, step: Callable[[], Awaitable[int]]) -> None:
+        try:
+            if done := await step():
+                structlog.get_logger().info("swept", what=step.__name__, count=done)
+        except Exception as error:  # the next round may do better; what was half done stays as it was
+            structlog.get_logger().warning("sweep_failed", what=step.__name__, error=type(error).__name__)
+
+    async def payments(self) -> int:
+        """Ask again about payments that nobody is asking about any more."""
+        async with self._transactions() as session:
+            left = select(Payment.payment_id).where(Payment.status == PROCESSING)
+            left = left.where(Payment.claimed_until <= func.clock_timestamp()).order_by(Payment.claimed_until)
+            found = (await session.scalars(left.limit(MOST))).all()
+        return sum([await pay(self._transactions, self._providers, one) for one in found])
+
+    async def refunds(self) -> int:
+        """Ask for the refunds that wait."""
+        async with self._transactions() as session:
+            found = await refunds.waiting(session, most=MOST)
+        return sum([await give_back(self._transactions, self._providers, one) for one in found])
+
+    async def webhooks(self) -> int:
+        """Handle what could not be handled when it came."""
+        async with self._transactions() as session:
+            found = await inbox.waiting(session, most=MOST)
+        done = 0
+        for key in found:
+            async with self._transactions() as session:
+                done += await inbox.handle(session, key)
+        return done
+
+    async def orders(self) -> int:
+        """Cancel orders that were not paid in time, and free what was held for them."""
+        over = (
+            select(Order.order_id)
+            .join(OrderCheckout, OrderCheckout.order_id == Order.order_id)
+            .where(Order.status == states.PLACED, OrderCheckout.pay_by <= func.clock_timestamp())
+            .order_by(Order.order_id)
+            .limit(MOST)
+            .with_for_update(of=Order, skip_locked=True)
+        )
+        async with self._transactions() as session:
+            found = (await session.scalars(over)).all()
+            # Asked once the orders are locked: what began to be paid until then is seen.
+            running = select(Payment.order_id).where(Payment.order_id.in_(found), Payment.status == PROCESSING)
+            paying = set((await session.scalars(running)).all())
+            unpaid = [order_id for order_id in found if order_id not in paying]
+            for order_id in unpaid:
+                await states.move(session, order_id, states.CANCELLED, actor="not paid in time")
+                await stock.release(session, order_id)
+        return len(unpaid)
+
+    async def holds(self) -> int:
+        """Free what ended."""
+        async with self._transactions() as session:
+            return await stock.sweep(session)
+
+
+async def pay(transactions: Transactions, providers: Mapping[str, Provider], payment_id: UUID) -> bool:
+    """Claim a payment, put it to its provider, and write down what became of it; whether that is known now."""
+    async with transactions() as session:
+        charge = await service.claim(session, payment_id)
+        if charge is None:
+            return True
+        provider = providers.get((await get(session, payment_id)).provider)
+    # None: its secrets were taken away; what is asked of it waits until they are back.
+    return provider is not None and await service.ask(transactions, provider, charge)
+
+
+async def give_back(transactions: Transactions, providers: Mapping[str, Provider], refund_id: UUID) -> bool:
+    """The same for a refund."""
+    async with transactions() as session:
+        claimed = await refunds.claim(session, refund_id)
+    if claimed is None:
+        return False
+    name, back = claimed
+    provider = providers.get(name)
+    if provider is None:
+        return False
+    try:
+        outcome = await provider.give_back(back)
+    except Unreachable:
+        return False
+    async with transactions() as session:
+        await refunds.settle(session, refund_id, outcome)
+    return outcome.status != "pending"

@@ -2,7 +2,7 @@
 # PostgreSQL, Redis and Java come with it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos up down lock
+.PHONY: help demo test races check bench chaos up down lock
 .DELETE_ON_ERROR:
 
 READY := .venv/.complete
@@ -38,6 +38,10 @@ bench: $(READY)  ## the three benchmarks; each ends with one line of JSON
 	@$(PYTHON) -m benchmarks ingest
 	@$(PYTHON) -m benchmarks recommend
 	@$(PYTHON) -m benchmarks serve
+
+races: export RACE_REPEATS := 20
+races: $(READY)  ## the crowds that buy the last units, twenty times each
+	@$(PYTHON) -m pytest tests/commerce_core/races
 
 chaos: $(READY)  ## ten minutes of 100 requests/s while Redis, publisher and workers fail; ends with one line of JSON
 	@$(PYTHON) -m benchmarks chaos --seconds 600 --rate 100

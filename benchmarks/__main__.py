@@ -1,10 +1,10 @@
-"""Measured claims: `python -m benchmarks ingest|recommend|serve|refresh|chaos`; the last line printed is one JSON
-object."""
+"""Measured claims: `python -m benchmarks ingest|recommend|serve|refresh|chaos|checkout`; the last line printed is one
+JSON object."""
 
 import importlib
 import sys
 
-NAMES = ("ingest", "recommend", "serve", "refresh", "chaos")
+NAMES = ("ingest", "recommend", "serve", "refresh", "chaos", "checkout")
 USAGE = f"usage: python -m benchmarks {{{'|'.join(NAMES)}}} [--help] [options of that benchmark]"
 
 

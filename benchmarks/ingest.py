@@ -111,7 +111,7 @@ def _core(database_url: str, port: int, root: Path) -> Service:
         + ["--host", HOST, "--port", str(port)],
         log=root / "core.log",
         ready=Probe(port, "/ready"),
-        env={"DATABASE_URL": database_url, "SERVICE_TOKEN": TOKEN},
+        env={"DATABASE_URL": database_url, "SERVICE_TOKEN": TOKEN, "SIGNING_KEYS": f"bench:{'A' * 43}"},
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -10,37 +10,70 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+import commerce_core.accounts.me
+import commerce_core.accounts.routes
+import commerce_core.cart.routes
 import commerce_core.catalog.routes
+import commerce_core.checkout.routes
 import commerce_core.events.routes
 import commerce_core.export.routes
+import commerce_core.fulfilment.routes
 import commerce_core.health
 import commerce_core.inventory.routes
 import commerce_core.orders.routes
-from commerce_core import logs
-from commerce_core.db import create_engine
+import commerce_core.payments.routes
+import commerce_core.wishlist.routes
+from commerce_core import idempotency, logs
+from commerce_core.accounts import limits, mails, sessions
+from commerce_core.accounts.dependencies import prepare
+from commerce_core.checkout.rates import shipping_by_total, taxes_by_region
+from commerce_core.checkout.service import Terms
+from commerce_core.db import create_engine, transactions
 from commerce_core.errors import map_errors
 from commerce_core.events.service import ensure_partitions
 from commerce_core.export.stream import ArrowExports
 from commerce_core.middleware import RequestMiddleware
+from commerce_core.payments.providers import Provider
+from commerce_core.payments.razorpay import Razorpay
+from commerce_core.payments.sandbox import Sandbox
+from commerce_core.payments.stripe import Stripe
+from commerce_core.payments.sweep import Sweeper
 from commerce_core.settings import Settings
 
 _PARTITIONS_AHEAD = timedelta(days=8)
-_PARTITIONS_EVERY_S = 6 * 3600
-_PARTITIONS_RETRY_S = 60
+_HOUSE_EVERY_S = 6 * 3600
+_HOUSE_RETRY_S = 60
 
 
-async def _keep_partitions(engine: AsyncEngine) -> None:
-    """Keep a week of click partitions ready. Clicks find room without them, only less well."""
+async def _keep_house(engine: AsyncEngine) -> None:
+    """Keep a week of click partitions ready, and forget what is of no use any more. Nothing depends on it soon."""
     while True:
-        today = datetime.now(UTC).date()
-        wait = _PARTITIONS_EVERY_S
+        now = datetime.now(UTC)
+        wait = _HOUSE_EVERY_S
         try:
             async with AsyncSession(engine) as session, session.begin():
-                await ensure_partitions(session, today, today + _PARTITIONS_AHEAD)
+                await ensure_partitions(session, now.date(), now.date() + _PARTITIONS_AHEAD)
+            for prune in (idempotency.prune, sessions.prune, mails.prune, limits.prune):
+                async with AsyncSession(engine) as session, session.begin():
+                    await prune(session, now=now)
         except (SQLAlchemyError, OSError) as error:
-            structlog.get_logger().warning("click_partitions_not_made", error=type(error).__name__)
-            wait = _PARTITIONS_RETRY_S
+            structlog.get_logger().warning("house_not_kept", error=type(error).__name__)
+            wait = _HOUSE_RETRY_S
         await asyncio.sleep(wait)
+
+
+def _providers(settings: Settings, engine: AsyncEngine) -> dict[str, Provider]:
+    """Whoever moves money for this shop, by name."""
+    found: list[Provider] = []
+    if settings.STRIPE_SECRET_KEY and settings.STRIPE_WEBHOOK_SECRET:
+        key, secret = settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRET
+        found.append(Stripe(key.get_secret_value(), secret.get_secret_value(), base=settings.STRIPE_API_BASE))
+    if settings.SANDBOX_SECRET is not None:
+        found.append(Sandbox(engine, settings.SANDBOX_SECRET.get_secret_value()))
+    if settings.RAZORPAY_KEY_ID and settings.RAZORPAY_KEY_SECRET and settings.RAZORPAY_WEBHOOK_SECRET:
+        secrets = (settings.RAZORPAY_KEY_SECRET, settings.RAZORPAY_WEBHOOK_SECRET)
+        found.append(Razorpay(settings.RAZORPAY_KEY_ID, *(secret.get_secret_value() for secret in secrets)))
+    return {provider.name: provider for provider in found}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -55,11 +88,21 @@ def create_app(settings: Settings) -> FastAPI:
         )
         app.state.settings, app.state.engine = settings, engine
         app.state.exports = ArrowExports(settings.DATABASE_URL)
-        partitions = asyncio.create_task(_keep_partitions(engine))
-        yield
-        partitions.cancel()
-        with suppress(asyncio.CancelledError):
-            await partitions
+        app.state.transactions, app.state.providers = transactions(engine), _providers(settings, engine)
+        app.state.terms = Terms(shipping_by_total, taxes_by_region, settings.QUOTE_KEYS, settings.held_for)
+        sweeper = Sweeper(app.state.transactions, app.state.providers)
+        at_work = [asyncio.create_task(_keep_house(engine))]
+        if settings.SWEEP_S:
+            at_work.append(asyncio.create_task(sweeper.run(settings.SWEEP_S)))
+        async with AsyncExitStack() as until:
+            await prepare(app, settings, until)
+            yield
+        for one in at_work:
+            one.cancel()
+            with suppress(asyncio.CancelledError):
+                await one
+        for provider in app.state.providers.values():
+            await provider.close()
         app.state.exports.close()
         await engine.dispose()
 
@@ -69,8 +112,15 @@ def create_app(settings: Settings) -> FastAPI:
     map_errors(app)
     for rooms in (
         commerce_core.health,
+        commerce_core.accounts.routes,
+        commerce_core.accounts.me,
         commerce_core.catalog.routes,
+        commerce_core.cart.routes,
+        commerce_core.wishlist.routes,
+        commerce_core.checkout.routes,
         commerce_core.orders.routes,
+        commerce_core.payments.routes,
+        commerce_core.fulfilment.routes,
         commerce_core.inventory.routes,
         commerce_core.events.routes,
         commerce_core.export.routes,

@@ -1,5 +1,7 @@
 """The shop's database: one URL understood by every driver, the engine, and the base of the tables."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -7,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import asyncpg
 from sqlalchemy import BigInteger, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
 # What libpq understands and asyncpg would hand to the server as an unknown setting.
@@ -66,4 +68,19 @@ def create_engine(database_url: str, *, pool_size: int = 1, transaction_timeout_
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,  # in errors, and so in logs
     )
+
+
+Transactions = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+
+
+def transactions(engine: AsyncEngine) -> Transactions:
+    """A function: a transaction of its own, committed at the end of its block."""
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    return begin

@@ -27,6 +27,8 @@ rules = typer.Typer(no_args_is_help=True, help="What merchandisers pin, boost an
 app.add_typer(rules, name="rules")
 challenger = typer.Typer(no_args_is_help=True, help="Another model beside the live one, for an experiment.")
 app.add_typer(challenger, name="challenger")
+users = typer.Typer(no_args_is_help=True, help="Who works in the shop, and who has just come to it.")
+app.add_typer(users, name="users")
 
 
 def main() -> None:
@@ -169,6 +171,29 @@ def load_files(
             progress=progress,
         )
     _print(report)
+
+
+@users.command("grant")
+def users_grant(
+    email: str,
+    role: Annotated[str, typer.Argument(help="support, merchandiser, analyst or operator")],
+    revoke: Annotated[bool, typer.Option(help="take the role instead")] = False,
+) -> None:
+    """Give a role to somebody with an account; their next access token has it, 10 minutes later at most."""
+    from commerce_core.accounts import staff
+
+    if role not in staff.ROLES:
+        raise typer.BadParameter(f"{role}: the roles are {', '.join(staff.ROLES)}")
+    change = staff.revoke if revoke else staff.grant
+    _print({"email": email, "roles": sorted(staff.once(_database_url(), lambda to: change(to, email, role)))})
+
+
+@users.command("mail")
+def users_mail(email: str) -> None:
+    """What the newest mail to somebody says, where nothing sends mails: its token confirms a mailbox, or resets."""
+    from commerce_core.accounts import staff
+
+    _print(staff.once(_database_url(), lambda to: staff.mail(to, email)).model_dump())
 
 
 # --- the steps ---------------------------------------------------------------------------------------------------

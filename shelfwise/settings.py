@@ -29,6 +29,10 @@ class StackSettings(BaseSettings):
     """What the shop asks of other services; empty: generated once and kept."""
     exposures_secret: SecretStr = SecretStr("")
     """Under which serving hashes shoppers in its log; empty: generated once and kept."""
+    signing_keys: SecretStr = SecretStr("")
+    """What the shop signs access tokens with; empty: generated once and kept."""
+    sandbox_secret: SecretStr = SecretStr("")
+    """What the bank to play with signs its webhooks with; empty: generated once and kept."""
 
     @model_validator(mode="before")
     @classmethod
@@ -46,8 +50,7 @@ class StackSettings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """The same settings as variables, for a process of ours."""
-        values = self.model_dump(exclude={"service_token", "exposures_secret"})
-        values["data_dir"] = self.data_dir.resolve()
-        values["service_token"] = self.service_token.get_secret_value()
-        values["exposures_secret"] = self.exposures_secret.get_secret_value()
+        values: dict[str, object] = {"data_dir": self.data_dir.resolve()}
+        for name, value in self.model_dump(exclude={"data_dir"}).items():
+            values[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
         return {name.upper(): str(value) for name, value in values.items() if value != ""}

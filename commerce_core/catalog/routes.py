@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from commerce_core.catalog import intake, service
 from commerce_core.catalog.schemas import Categories, ProductBody, ProductDetail, ProductPage, Sort
-from commerce_core.dependencies import Transaction, service_only
+from commerce_core.dependencies import Transaction
 from commerce_core.errors import refusals
+from commerce_core.principals import require
 
 router = APIRouter(tags=["catalogue"])
 
@@ -41,8 +42,8 @@ async def get_product(transaction: Transaction, product_id: UUID) -> ProductDeta
 
 @router.put(
     "/products/{product_id}",
-    responses={201: {"model": ProductDetail, "description": "The product is new"}, **refusals(401, 422)},
-    dependencies=[Depends(service_only)],
+    responses={201: {"model": ProductDetail, "description": "The product is new"}, **refusals(401, 403, 422)},
+    dependencies=[Depends(require("merchandiser", "service"))],
 )
 async def put_product(
     transaction: Transaction, product_id: UUID, body: ProductBody, response: Response

@@ -6,14 +6,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from commerce_core.dependencies import AppSettings, Transaction, service_only
+from commerce_core.dependencies import AppSettings, Transaction
 from commerce_core.errors import ShopError, refusals
 from commerce_core.export import service
 from commerce_core.export.schemas import Counts, ExportRange
 from commerce_core.export.stream import MEDIA_TYPE, ArrowExports, ArrowResponse
 from commerce_core.export.tables import EXPORTS
+from commerce_core.principals import require
 
-router = APIRouter(prefix="/export", tags=["export"], dependencies=[Depends(service_only)])
+router = APIRouter(prefix="/export", tags=["export"], dependencies=[Depends(require("service"))])
 
 MAX_SHARDS = 1024
 ARROW: dict[int | str, Any] = {
@@ -41,19 +42,21 @@ async def _window(request: Request, settings: AppSettings, day: Day, until: Unti
 Window = Annotated[tuple[date, date], Depends(_window)]
 
 
-@router.get("/range", responses=refusals(401))
+@router.get("/range", responses=refusals(401, 403))
 async def whole_range(transaction: Transaction, settings: AppSettings) -> ExportRange:
     """The complete days that have rows."""
     return await service.whole_range(transaction, settings)
 
 
-@router.get("/{table}/count", responses=refusals(401, 404, 409, 422))
+@router.get("/{table}/count", responses=refusals(401, 403, 404, 409, 422))
 async def counts(transaction: Transaction, table: Table, window: Window) -> Counts:
     """Rows per day, to hold an ingest against."""
     return await service.counts(transaction, service.find(table), *window)
 
 
-@router.get("/{table}", status_code=200, response_class=ArrowResponse, responses=ARROW | refusals(401, 404, 409, 422))
+@router.get(
+    "/{table}", status_code=200, response_class=ArrowResponse, responses=ARROW | refusals(401, 403, 404, 409, 422)
+)
 async def export_rows(request: Request, table: Table, window: Window, shard: Shard = None) -> ArrowResponse:
     """The rows of complete days, in no order: the same rows whenever asked, and the shards together are the whole."""
     query = service.find(table).rows(*window, _shard(shard))
@@ -61,7 +64,9 @@ async def export_rows(request: Request, table: Table, window: Window, shard: Sha
     return ArrowResponse(await exports.start(query))
 
 
-@router.get("/{table}/open", status_code=200, response_class=ArrowResponse, responses=ARROW | refusals(401, 404, 422))
+@router.get(
+    "/{table}/open", status_code=200, response_class=ArrowResponse, responses=ARROW | refusals(401, 403, 404, 422)
+)
 async def export_open(request: Request, table: Table, day: Day) -> ArrowResponse:
     """All rows there are since the beginning of a day, of days that may still grow too: to act on, not to keep."""
     exports: ArrowExports = request.app.state.exports

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from commerce_core.dependencies import Transaction, service_only
+from commerce_core.dependencies import Transaction
 from commerce_core.errors import refusals
 from commerce_core.idempotency import Idempotent
 from commerce_core.inventory import listings, service
@@ -19,31 +19,30 @@ from commerce_core.inventory.schemas import (
     Stock,
     TransferBody,
 )
+from commerce_core.principals import Caller, require
 
-router = APIRouter(tags=["inventory"], prefix="/inventory", dependencies=[Depends(service_only)])
-
-ACTOR = "service"
+router = APIRouter(tags=["inventory"], prefix="/inventory", dependencies=[Depends(require("operator", "service"))])
 
 
-@router.get("/locations", responses=refusals(401))
+@router.get("/locations", responses=refusals(401, 403))
 async def list_locations(transaction: Transaction) -> Locations:
     """All locations, by code."""
     return await listings.locations(transaction)
 
 
-@router.post("/locations", status_code=201, response_model=LocationDetail, responses=refusals(400, 401, 409, 422))
+@router.post("/locations", status_code=201, response_model=LocationDetail, responses=refusals(400, 401, 403, 409, 422))
 async def add_location(transaction: Transaction, body: LocationBody, once: Idempotent) -> Response:
     """A new location; its code is nobody else's."""
-    return await once(body, lambda: listings.add_location(transaction, body), status=201)
+    return await once(transaction, body, lambda: listings.add_location(transaction, body), status=201)
 
 
-@router.get("/stock/{product_id}", responses=refusals(401, 404, 422))
+@router.get("/stock/{product_id}", responses=refusals(401, 403, 404, 422))
 async def get_stock(transaction: Transaction, product_id: UUID) -> Stock:
     """What there is of a product, where."""
     return await listings.stock(transaction, product_id)
 
 
-@router.get("/stock/{product_id}/movements", responses=refusals(401, 404, 422))
+@router.get("/stock/{product_id}/movements", responses=refusals(401, 403, 404, 422))
 async def list_movements(
     transaction: Transaction,
     product_id: UUID,
@@ -54,34 +53,34 @@ async def list_movements(
     return await listings.movements(transaction, product_id, before=before, limit=limit)
 
 
-@router.patch("/stock/{product_id}/{location_id}", responses=refusals(401, 404, 422))
+@router.patch("/stock/{product_id}/{location_id}", responses=refusals(401, 403, 404, 422))
 async def set_low(transaction: Transaction, product_id: UUID, location_id: UUID, body: LowBody) -> Stock:
     """Says when the product runs low there."""
     await service.set_low(transaction, service.Place(product_id, location_id), body.low_units)
     return await listings.stock(transaction, product_id)
 
 
-@router.post("/movements", response_model=Stock, responses=refusals(400, 401, 404, 409, 422))
-async def move(transaction: Transaction, body: MovementBody, once: Idempotent) -> Response:
+@router.post("/movements", response_model=Stock, responses=refusals(400, 401, 403, 404, 409, 422))
+async def move(transaction: Transaction, caller: Caller, body: MovementBody, once: Idempotent) -> Response:
     """Units come in or go, or are counted; never fewer than are promised."""
 
     async def work() -> Stock:
         place = service.Place(body.product_id, body.location_id)
-        await service.change(transaction, place, body.kind, body.units, reason=body.reason, actor=ACTOR)
+        await service.change(transaction, place, body.kind, body.units, reason=body.reason, actor=caller.name)
         return await listings.stock(transaction, body.product_id)
 
-    return await once(body, work)
+    return await once(transaction, body, work)
 
 
-@router.post("/transfers", response_model=Stock, responses=refusals(400, 401, 404, 409, 422))
-async def transfer(transaction: Transaction, body: TransferBody, once: Idempotent) -> Response:
+@router.post("/transfers", response_model=Stock, responses=refusals(400, 401, 403, 404, 409, 422))
+async def transfer(transaction: Transaction, caller: Caller, body: TransferBody, once: Idempotent) -> Response:
     """Free units go from one location to another."""
 
     async def work() -> Stock:
         source, target = body.from_location_id, body.to_location_id
         await service.transfer(
-            transaction, body.product_id, source, target, body.units, reason=body.reason, actor=ACTOR
+            transaction, body.product_id, source, target, body.units, reason=body.reason, actor=caller.name
         )
         return await listings.stock(transaction, body.product_id)
 
-    return await once(body, work)
+    return await once(transaction, body, work)

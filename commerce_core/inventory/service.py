@@ -149,6 +149,11 @@ async def pin(session: AsyncSession, owner: UUID, wanted: Mapping[UUID, int]) ->
         raise ShopError(409, "hold_ended", "what was kept for this checkout is no longer; begin it again")
 
 
+async def unpin(session: AsyncSession, owner: UUID) -> None:
+    """The payment is over and was none: what is held for the owner ends in its time again."""
+    await session.execute(update(StockHold).where(StockHold.owner_id == owner).values(pinned=False))
+
+
 async def release(session: AsyncSession, owner: UUID) -> None:
     """What the owner holds is free again."""
     products = (await session.scalars(select(StockHold.product_id).where(StockHold.owner_id == owner))).all()

@@ -32,12 +32,18 @@ def write(settings: StackSettings, database_url: str, redis_url: str) -> dict[st
     """Write stack.env for a stack of these settings; what stands in it. Secrets survive from start to start."""
     data = settings.data_dir.resolve()
     file = stack_env(data)
-    given = {"SERVICE_TOKEN": settings.service_token, "EXPOSURES_SECRET": settings.exposures_secret}
+    given = {
+        "SERVICE_TOKEN": settings.service_token,
+        "EXPOSURES_SECRET": settings.exposures_secret,
+        "SIGNING_KEYS": settings.signing_keys,
+        "SANDBOX_SECRET": settings.sandbox_secret,
+    }
     kept = read(file)
+    # 32 random bytes are an Ed25519 key as well; only its name is missing.
+    made = {name: secrets.token_urlsafe(32) for name in given}
+    made["SIGNING_KEYS"] = f"local:{made['SIGNING_KEYS']}"
     variables = {
-        **{
-            name: said.get_secret_value() or kept.get(name) or secrets.token_urlsafe(32) for name, said in given.items()
-        },
+        **{name: said.get_secret_value() or kept.get(name) or made[name] for name, said in given.items()},
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "CORE_URL": f"http://127.0.0.1:{settings.core_port}",

@@ -18,7 +18,7 @@ CLASSES = [
     shelfwise.settings.StackSettings,
 ]
 
-SECRETS = {"service_token", "exposures_secret"}
+SECRETS = {"service_token", "exposures_secret", "signing_keys", "sandbox_secret"}
 
 
 def variables():
@@ -39,7 +39,7 @@ def test_every_settings_class_is_asked():
 def test_shown_values_are_the_defaults(kind, monkeypatch):
     example = variables()
     needed = {"database_url": "postgresql:///shop", "service_token": "x" * 16, "exposures_secret": "x" * 16}
-    needed |= {"redis_url": "redis://127.0.0.1:1/0"}
+    needed |= {"redis_url": "redis://127.0.0.1:1/0", "signing_keys": f"k:{'A' * 43}"}
     needed |= {name: "http://127.0.0.1:1" for name in ("core_url", "lake_uri", "mlflow_tracking_uri")}
     for name in kind.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)

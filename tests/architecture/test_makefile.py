@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TARGETS = {"demo", "test", "up", "down", "check", "bench", "chaos", "lock", "help"}
+TARGETS = {"demo", "test", "races", "up", "down", "check", "bench", "chaos", "lock", "help"}
 
 
 def test_help_is_the_default_and_lists_every_target():

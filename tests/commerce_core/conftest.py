@@ -5,18 +5,32 @@ import os
 import subprocess
 import sys
 import time
-from uuid import NAMESPACE_OID, UUID, uuid5
+from contextlib import AsyncExitStack
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from commerce_core.accounts import service as accounts
+from commerce_core.accounts import sessions
+from commerce_core.accounts.models import UserRole
 from commerce_core.app import create_app
 from commerce_core.db import driver_url
 from commerce_core.migrate import upgrade
 from commerce_core.settings import Settings
 
 TOKEN = "a-token-for-tests-only"
+# Secrets that are none, and passwords that cost nothing to hash.
+SETTINGS = {
+    "SERVICE_TOKEN": TOKEN,
+    "SANDBOX_SECRET": "a-secret-for-tests-only",
+    "SWEEP_S": "0",  # tests sweep when they want it
+    "SIGNING_KEYS": f"test:{'A' * 43}",
+    "ARGON2_MEMORY_KIB": "32",
+    "ARGON2_PASSES": "1",
+}
 
 
 def ident(word: str) -> UUID:
@@ -32,7 +46,7 @@ def shop_url(postgres_url):
 
 @pytest.fixture
 def settings(shop_url):
-    return Settings(DATABASE_URL=shop_url, SERVICE_TOKEN=TOKEN)
+    return Settings(DATABASE_URL=shop_url, **SETTINGS)
 
 
 @pytest.fixture
@@ -57,11 +71,16 @@ def fill(shop_url):
     return lambda *statements: asyncio.run(run(statements))
 
 
+@pytest.fixture(scope="module")
+def routes(shop_url):
+    """The application before it starts: it takes long to make, and all that a test could change comes at the start."""
+    return create_app(Settings(DATABASE_URL=shop_url, **SETTINGS))
+
+
 @pytest.fixture
-async def app(settings):
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        yield app
+async def app(routes):
+    async with routes.router.lifespan_context(routes):
+        yield routes
 
 
 @pytest.fixture
@@ -79,6 +98,25 @@ async def service(app):
         yield client
 
 
+@pytest.fixture
+async def person(app):
+    """A function: a client of somebody new who is logged in (and has these roles besides), and their user id."""
+    async with AsyncExitStack() as until:
+
+        async def make(*roles):
+            async with AsyncSession(app.state.engine) as session, session.begin():
+                user_id = await accounts.add(session, email=f"{uuid4()}@example.com")
+                session.add_all([UserRole(user_id=user_id, role=role) for role in roles])
+                await session.flush()
+                pair = await sessions.begin(session, app.state.tokens, user_id)
+            headers = {"Authorization": f"Bearer {pair.access_token}"}
+            transport = httpx.ASGITransport(app)
+            client = httpx.AsyncClient(transport=transport, base_url="http://shop", headers=headers)
+            return await until.enter_async_context(client), user_id
+
+        yield make
+
+
 @pytest.fixture(scope="module")
 def core(shop_url, free_port, tmp_path_factory):
     """The shop behind uvicorn: its address and its process."""
@@ -88,7 +126,7 @@ def core(shop_url, free_port, tmp_path_factory):
     with log.open("w") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
-            env=os.environ | {"DATABASE_URL": shop_url, "SERVICE_TOKEN": TOKEN},
+            env=os.environ | SETTINGS | {"DATABASE_URL": shop_url},
             stdout=sink,
             stderr=subprocess.STDOUT,
         )
@@ -112,6 +150,12 @@ def core(shop_url, free_port, tmp_path_factory):
 @pytest.fixture(scope="session")
 def token():
     return TOKEN
+
+
+@pytest.fixture(scope="session")
+def core_settings():
+    """What the shop's settings need besides a database."""
+    return SETTINGS
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ ARROW = {
 @pytest.fixture(scope="module")
 def settings(postgres_url):
     upgrade(postgres_url)
-    return Settings(DATABASE_URL=postgres_url, SERVICE_TOKEN=TOKEN)
+    return Settings(DATABASE_URL=postgres_url, SERVICE_TOKEN=TOKEN, SIGNING_KEYS=f"test:{'A' * 43}")
 
 
 def test_the_same_tables():

@@ -17,6 +17,7 @@ from contracts import catalog, rules, sessions
 from contracts.keys import uuid_bytes
 
 TOKEN = "a-token-for-tests-only"
+SIGNING_KEYS = f"test:{'A' * 43}"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def shop_url(postgres_url):
 
 async def sent(shop_url, redis_url, method, path, body):
     """What the bus holds by stream after this was asked of the shop."""
-    app = create_app(Settings(DATABASE_URL=shop_url, SERVICE_TOKEN=TOKEN))
+    app = create_app(Settings(DATABASE_URL=shop_url, SERVICE_TOKEN=TOKEN, SIGNING_KEYS=SIGNING_KEYS))
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with (
         app.router.lifespan_context(app),

@@ -68,7 +68,7 @@ def core(postgres_url, free_port, stack_root) -> Iterator[Core]:
         command=[sys.executable, "-m", "uvicorn", "commerce_core.app:app", "--factory", "--port", str(port)],
         log=Path(stack_root) / f"core-{port}.log",
         ready=lambda: _answers(f"{url}/ready"),
-        env={"DATABASE_URL": postgres_url, "SERVICE_TOKEN": TOKEN},
+        env={"DATABASE_URL": postgres_url, "SERVICE_TOKEN": TOKEN, "SIGNING_KEYS": f"test:{'A' * 43}"},
     )
     with running(service, timeout_s=60):
         yield Core(url, postgres_url)

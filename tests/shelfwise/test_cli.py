@@ -144,3 +144,9 @@ def test_demo_leaves_the_stack_only_when_asked(run, monkeypatch):
     monkeypatch.setenv("KEEP", "1")
     assert run("demo").exit_code == 0
     assert asked == [False, True]
+
+
+def test_roles_that_there_are_not_are_named(run):
+    done = run("users", "grant", "ann@example.com", "king")
+    assert done.exit_code == 2
+    assert "support, merchandiser, analyst, operator" in done.stderr.replace("\n", " ")

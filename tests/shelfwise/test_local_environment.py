@@ -1,5 +1,6 @@
 """Variables in files: what is set already wins, and what was written is what is read."""
 
+from commerce_core.accounts.tokens import signing_keys
 from shelfwise.local import environment
 from shelfwise.settings import StackSettings
 
@@ -20,6 +21,12 @@ def test_what_is_set_already_wins(tmp_path, monkeypatch):
 
     assert (os.environ["SPARK_MASTER"], os.environ["CORE_URL"]) == ("local[1]", "http://elsewhere")
     monkeypatch.delenv("CORE_URL")
+
+
+def test_the_signing_key_is_one_that_the_shop_takes(tmp_path):
+    made = environment.write(StackSettings(data_dir=tmp_path), "", "")["SIGNING_KEYS"]
+    assert list(signing_keys(made)) == ["local"]
+    assert environment.write(StackSettings(data_dir=tmp_path), "", "")["SIGNING_KEYS"] == made
 
 
 def test_secret_is_made_once_unless_given(tmp_path):

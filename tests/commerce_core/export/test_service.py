@@ -5,7 +5,13 @@ import pytest
 from commerce_core.export.service import complete_at, complete_until
 from commerce_core.settings import Settings
 
-SETTINGS = Settings(DATABASE_URL="postgresql:///x", SERVICE_TOKEN="x" * 16, TRANSACTION_TIMEOUT_S=30, EXPORT_GRACE_S=60)
+SETTINGS = Settings(
+    DATABASE_URL="postgresql:///x",
+    SERVICE_TOKEN="x" * 16,
+    SIGNING_KEYS=f"test:{'A' * 43}",
+    TRANSACTION_TIMEOUT_S=30,
+    EXPORT_GRACE_S=60,
+)
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
 
 

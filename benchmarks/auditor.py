@@ -39,7 +39,7 @@ QUESTIONS = {
     """,
     "paid_orders_that_were_not_paid": """
         select o.order_id from orders o join order_checkouts using (order_id)
-        where o.status in ('paid', 'shipped', 'completed') and not exists (
+        where o.status in ('paid', 'shipped', 'completed') and o.total_minor > 0 and not exists (
             select from payments p where p.order_id = o.order_id and p.status = 'succeeded'
             and (p.amount_minor, p.currency) = (o.total_minor, o.currency))
     """,

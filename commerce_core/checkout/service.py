@@ -24,6 +24,7 @@ from commerce_core.errors import ShopError
 from commerce_core.inventory import service as stock
 from commerce_core.orders import states
 from commerce_core.orders.models import Order, OrderLine
+from commerce_core.payments import service as payments
 from commerce_core.users.models import User
 
 CHANNEL = "web"
@@ -88,6 +89,8 @@ async def place(session: AsyncSession, owner: Owner, body: OrderBody, terms: Ter
     )
     await states.written(session, order_id, states.PLACED, actor=_actor(owner))
     await session.execute(update(Cart).where(Cart.cart_id == cart.cart_id).values(status="ordered"))
+    if agreed.total_minor == 0:
+        await payments.paid(session, order_id)
     return order_id
 
 

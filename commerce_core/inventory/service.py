@@ -7,10 +7,10 @@ never deadlock. What would oversell is refused here with an answer, and by the d
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -44,9 +44,11 @@ class Taken:
 # --- what is there ----------------------------------------------------------------------------------------------------
 
 
-async def _locked(session: AsyncSession, products: Iterable[UUID]) -> dict[UUID, list[StockLevel]]:
+async def _locked(
+    session: AsyncSession, products: Iterable[UUID] | Select[tuple[UUID]]
+) -> dict[UUID, list[StockLevel]]:
     """All levels of these products, for this transaction alone until it ends."""
-    wanted = sorted(set(products))
+    wanted = products if isinstance(products, Select) else sorted(set(products))
     query = (
         select(StockLevel)
         .where(StockLevel.product_id.in_(wanted))
@@ -54,9 +56,9 @@ async def _locked(session: AsyncSession, products: Iterable[UUID]) -> dict[UUID,
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-    levels: dict[UUID, list[StockLevel]] = {product: [] for product in wanted}
+    levels: dict[UUID, list[StockLevel]] = {} if isinstance(wanted, Select) else {product: [] for product in wanted}
     for level in (await session.scalars(query)).all():
-        levels[level.product_id].append(level)
+        levels.setdefault(level.product_id, []).append(level)
     return levels
 
 
@@ -76,20 +78,22 @@ async def hold(
 
     ShopError 409 `held_by_others` with the moment when enough may come free, or `sold_out`.
     """
-    await _locked(session, wanted)
-    now = await _now(session)
-    await session.execute(delete(StockHold).where(StockHold.owner_id == owner, ~StockHold.pinned))
-    ended = StockHold.product_id.in_(list(wanted)) & (StockHold.expires_at <= now) & ~StockHold.pinned
-    await session.execute(delete(StockHold).where(ended))
-    levels, ends = await _locked(session, wanted), now + lasts
+    levels = await _locked(session, wanted)
+    ended = StockHold.product_id.in_(list(wanted)) & (StockHold.expires_at <= func.clock_timestamp())
+    gone = delete(StockHold).where(~StockHold.pinned, (StockHold.owner_id == owner) | ended)
+    if (await session.execute(gone.returning(StockHold.hold_id))).all():
+        levels = await _locked(session, wanted)
     taken = [_taken(product, units, levels[product]) for product, units in sorted(wanted.items())]
     if missing := [product for (product, _), some in zip(sorted(wanted.items()), taken, strict=True) if some is None]:
         raise await _refusal(session, wanted, missing, levels)
     rows = [one for some in taken if some is not None for one in some]
-    for one in rows:
-        values = {"product_id": one.place.product_id, "location_id": one.place.location_id, "units": one.units}
-        await session.execute(insert(StockHold).values(owner_id=owner, expires_at=ends, **values))
-    return rows, ends
+    ends = func.clock_timestamp() + lasts
+    values = [
+        {"product_id": one.place.product_id, "location_id": one.place.location_id, "units": one.units} for one in rows
+    ]
+    held = insert(StockHold).values([one | {"owner_id": owner, "expires_at": ends} for one in values])
+    until = (await session.scalars(held.returning(StockHold.expires_at))).all()
+    return rows, min(until)
 
 
 def _taken(product: UUID, units: int, levels: Sequence[StockLevel]) -> list[Taken] | None:
@@ -139,8 +143,7 @@ async def pin(session: AsyncSession, owner: UUID, wanted: Mapping[UUID, int]) ->
 
     ShopError 409 `hold_ended` when not all that is wanted is held any more.
     """
-    now = await _now(session)
-    alive = (StockHold.expires_at > now) | StockHold.pinned
+    alive = (StockHold.expires_at > func.clock_timestamp()) | StockHold.pinned
     pinned = update(StockHold).where(StockHold.owner_id == owner, alive).values(pinned=True)
     held: dict[UUID, int] = {}
     for row in (await session.execute(pinned.returning(StockHold.product_id, StockHold.units))).all():
@@ -183,15 +186,12 @@ async def sweep(session: AsyncSession, *, most: int = 500) -> int:
 
 async def allocate(session: AsyncSession, owner: UUID, *, reason: str, actor: str) -> list[Taken]:
     """What the owner holds is an order's now; from where. Nothing when it holds nothing."""
-    mine = select(StockHold).where(StockHold.owner_id == owner)
-    held = (await session.scalars(mine)).all()
-    before = await _locked(session, [one.product_id for one in held])
+    before = await _locked(session, select(StockHold.product_id).where(StockHold.owner_id == owner))
     gone = delete(StockHold).where(StockHold.owner_id == owner)
     rows = (await session.execute(gone.returning(StockHold.product_id, StockHold.location_id, StockHold.units))).all()
     taken = [Taken(Place(row.product_id, row.location_id), row.units) for row in rows]
     taken.sort(key=lambda one: (one.place.product_id, one.place.location_id))
-    for one in taken:
-        await _move(session, one.place, "allocated", allocated=one.units, reason=reason, actor=actor)
+    await _move(session, taken, "allocated", allocated=1, reason=reason, actor=actor)
     await _tell(session, before)
     return taken
 
@@ -210,9 +210,7 @@ async def _moved(
     session: AsyncSession, taken: Sequence[Taken], kind: Kind, sign: int, *, reason: str, actor: str
 ) -> None:
     before = await _locked(session, [one.place.product_id for one in taken])
-    for one in sorted(taken, key=lambda one: (one.place.product_id, one.place.location_id)):
-        on_hand = sign * one.units if kind == "shipped" else 0
-        await _move(session, one.place, kind, on_hand=on_hand, allocated=sign * one.units, reason=reason, actor=actor)
+    await _move(session, taken, kind, on_hand=sign * (kind == "shipped"), allocated=sign, reason=reason, actor=actor)
     await _tell(session, before)
 
 
@@ -229,7 +227,7 @@ async def change(session: AsyncSession, place: Place, kind: Kind, units: int, *,
     if level.on_hand_units + delta < promised:
         message = f"{level.on_hand_units + delta} would be there and {promised} are promised to orders and checkouts"
         raise ShopError(409, "stock_promised", message)
-    await _move(session, place, kind, on_hand=delta, reason=reason, actor=actor)
+    await _move(session, [Taken(place, delta)], kind, on_hand=1, reason=reason, actor=actor)
     after = await _tell(session, before)
     return next(one for one in after[place.product_id] if one.location_id == place.location_id)
 
@@ -253,17 +251,31 @@ async def transfer(
     free = next((level.available_units for level in before[product] if level.location_id == source), 0)
     if free < units:
         raise ShopError(409, "stock_promised", f"{max(free, 0)} units are free there, not {units}")
-    for location, delta in ((source, -units), (target, units)):
-        await _move(session, Place(product, location), "transferred", on_hand=delta, reason=reason, actor=actor)
+    both = [Taken(Place(product, source), -units), Taken(Place(product, target), units)]
+    await _move(session, both, "transferred", on_hand=1, reason=reason, actor=actor)
     await _tell(session, before)
 
 
 async def _move(
-    session: AsyncSession, place: Place, kind: Kind, *, on_hand: int = 0, allocated: int = 0, reason: str, actor: str
+    session: AsyncSession,
+    moved: Sequence[Taken],
+    kind: Kind,
+    *,
+    on_hand: int = 0,
+    allocated: int = 0,
+    reason: str,
+    actor: str,
 ) -> None:
-    where = {"product_id": place.product_id, "location_id": place.location_id}
-    deltas = {"on_hand_delta": on_hand, "allocated_delta": allocated}
-    await session.execute(insert(StockMovement).values(**where, **deltas, kind=kind, reason=reason, actor=actor))
+    """Write movements down; `on_hand` and `allocated` say how often each one's units count there."""
+    why = {"kind": kind, "reason": reason, "actor": actor}
+    rows = [
+        {"product_id": one.place.product_id, "location_id": one.place.location_id}
+        | {"on_hand_delta": on_hand * one.units, "allocated_delta": allocated * one.units}
+        | why
+        for one in moved
+    ]
+    if rows:
+        await session.execute(insert(StockMovement).values(rows))
 
 
 async def _level(session: AsyncSession, place: Place) -> None:
@@ -289,15 +301,19 @@ async def _tell(session: AsyncSession, before: Mapping[UUID, list[StockLevel]]) 
         for product, levels in before.items()
     }
     after = await _locked(session, before)
-    at = (await _now(session)).isoformat()
+    news: list[tuple[str, dict[str, Any]]] = []
     for product, levels in after.items():
         left = [level.on_hand_units - level.allocated_units for level in levels]
         had = sum(units for units, _ in were[product])
         if (had > 0) != (sum(left) > 0):
-            said = {"product_id": str(product), "at": at, "available": sum(left) > 0, "reason": OUT_OF_STOCK}
-            await session.execute(insert(OutboxMessage).values(topic=AVAILABILITY, payload=said))
+            said = {"product_id": str(product), "available": sum(left) > 0, "reason": OUT_OF_STOCK}
+            news.append((AVAILABILITY, said))
         for level, now, (then, low) in zip(levels, left, were[product], strict=True):
             if now <= low < then:
-                said = {"product_id": str(product), "at": at, "location_id": str(level.location_id), "left_units": now}
-                await session.execute(insert(OutboxMessage).values(topic=LOW, payload=said))
+                said = {"product_id": str(product), "location_id": str(level.location_id), "left_units": now}
+                news.append((LOW, said))
+    if news:
+        at = {"at": (await _now(session)).isoformat()}
+        rows = [{"topic": topic, "payload": said | at} for topic, said in news]
+        await session.execute(insert(OutboxMessage).values(rows))
     return after

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ScalarSelect, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.errors import ShopError
@@ -20,7 +20,7 @@ ORDER = {
 TOPIC = "orders"
 
 
-async def locked(session: AsyncSession, order_id: UUID) -> Order:
+async def locked(session: AsyncSession, order_id: UUID | ScalarSelect[UUID]) -> Order:
     """The order, for this transaction alone until it ends; ShopError 404 `order_not_found`."""
     query = select(Order).where(Order.order_id == order_id).with_for_update()
     order = (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()

@@ -14,7 +14,7 @@ from commerce_core.faults import reached
 from commerce_core.idempotency import REPLAYED, Idempotent
 from commerce_core.orders import access
 from commerce_core.payments import inbox, listings, refunds, service
-from commerce_core.payments.providers import ForgedNotice, Provider
+from commerce_core.payments.providers import Charge, ForgedNotice, Provider
 from commerce_core.payments.schemas import Begun, PaymentBody, PaymentDetail, RefundBody, RefundDetail
 from commerce_core.payments.sweep import give_back
 from commerce_core.principals import Principal, require
@@ -44,19 +44,21 @@ async def pay(
     if provider is None:
         raise ShopError(422, "no_such_provider", f"no provider {body.provider!r}; there is {', '.join(providers)}")
 
+    charge: Charge | None = None
     async with transactions() as session:
 
         async def begin() -> Begun:
+            nonlocal charge
             await access.own(session, body.order_id, owner)
-            begun = await service.begin(session, body.order_id, provider=body.provider, method=body.method)
-            return Begun(payment_id=begun)
+            charge = await service.begin(session, body.order_id, provider=body.provider, method=body.method)
+            return Begun(payment_id=charge.payment_id)
 
         answer = await once(session, body, begin, status=201)
     payment_id = Begun.model_validate_json(bytes(answer.body)).payment_id
     reached("payment_begun")
-    async with transactions() as session:
-        again = REPLAYED in answer.headers
-        charge = await (service.claim if again else service.charge)(session, payment_id)
+    if REPLAYED in answer.headers:
+        async with transactions() as session:
+            charge = await service.claim(session, payment_id)
     if charge is not None:
         await service.ask(transactions, provider, charge)
     async with transactions() as session:

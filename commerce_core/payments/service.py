@@ -18,7 +18,7 @@ from commerce_core.faults import reached
 from commerce_core.fulfilment.models import OrderAllocation
 from commerce_core.inventory import service as stock
 from commerce_core.orders import states
-from commerce_core.orders.models import Order, OrderLine
+from commerce_core.orders.models import OrderLine
 from commerce_core.payments import ledger, refunds
 from commerce_core.payments.events import happened
 from commerce_core.payments.listings import get
@@ -32,10 +32,10 @@ ACTOR = "payments"
 _CLAIMED_UNTIL = func.clock_timestamp() + CLAIM
 
 
-async def begin(session: AsyncSession, order_id: UUID, *, provider: str, method: str) -> UUID:
-    """An attempt to pay the order, claimed by whoever calls; its id.
+async def begin(session: AsyncSession, order_id: UUID, *, provider: str, method: str) -> Charge:
+    """An attempt to pay the order, claimed by whoever calls: what to ask the provider.
 
-    ShopError 409 `order_is_<status>`, `payment_in_progress`, `order_expired`; 404 for an unknown order.
+    ShopError 409 `order_is_<status>`, `payment_in_progress`, `hold_ended`; 404 for an unknown order.
     """
     order = await states.locked(session, order_id)
     if order.status != states.PLACED:
@@ -50,7 +50,7 @@ async def begin(session: AsyncSession, order_id: UUID, *, provider: str, method:
     made = insert(Payment).values(**values, provider=provider, method=method, claimed_until=_CLAIMED_UNTIL)
     payment_id: UUID = (await session.execute(made.returning(Payment.payment_id))).scalar_one()
     await happened(session, payment_id, "requested", order.total_minor)
-    return payment_id
+    return Charge(payment_id, order_id, method, order.total_minor, order.currency)
 
 
 async def claim(session: AsyncSession, payment_id: UUID) -> Charge | None:
@@ -65,16 +65,11 @@ async def claim(session: AsyncSession, payment_id: UUID) -> Charge | None:
         .values(claimed_until=_CLAIMED_UNTIL)
     )
     if (await session.execute(mine.returning(Payment.payment_id))).one_or_none() is not None:
-        return await charge(session, payment_id)
+        payment = await get(session, payment_id)
+        return Charge(payment_id, payment.order_id, payment.method, payment.amount_minor, payment.currency)
     if (await get(session, payment_id)).status == PROCESSING:
         raise ShopError(409, "request_in_flight", "the provider is just being asked; ask again soon")
     return None
-
-
-async def charge(session: AsyncSession, payment_id: UUID) -> Charge:
-    """What to ask the provider."""
-    payment = await get(session, payment_id)
-    return Charge(payment_id, payment.order_id, payment.method, payment.amount_minor, payment.currency)
 
 
 async def settle(session: AsyncSession, payment_id: UUID, outcome: Outcome) -> None:
@@ -82,7 +77,8 @@ async def settle(session: AsyncSession, payment_id: UUID, outcome: Outcome) -> N
 
     Money that came too late (the payment was given up, its order may be gone) goes back by itself.
     """
-    order = await states.locked(session, (await get(session, payment_id)).order_id)
+    of_payment = select(Payment.order_id).where(Payment.payment_id == payment_id)
+    order = await states.locked(session, of_payment.scalar_subquery())
     payment = await get(session, payment_id)
     if outcome.status == "pending":
         if datetime.now(UTC) - payment.created_at < GIVEN_UP:
@@ -101,7 +97,7 @@ async def settle(session: AsyncSession, payment_id: UUID, outcome: Outcome) -> N
         return
     if payment.status == PROCESSING:
         await _ended(session, payment, outcome, SUCCEEDED)
-        await _paid(session, order)
+        await paid(session, order.order_id)
         await ledger.captured(session, payment)
     else:
         await _came_late(session, payment, outcome)
@@ -134,14 +130,14 @@ async def _ended(session: AsyncSession, payment: Payment, outcome: Outcome, stat
     await happened(session, payment.payment_id, status, outcome.amount_minor, **detail)
 
 
-async def _paid(session: AsyncSession, order: Order) -> None:
-    """What was held is the order's."""
-    taken = await stock.allocate(session, order.order_id, reason=f"order {order.order_id}", actor=ACTOR)
+async def paid(session: AsyncSession, order_id: UUID) -> None:
+    """What was held is the order's. One that costs nothing is paid as soon as it is placed."""
+    taken = await stock.allocate(session, order_id, reason=f"order {order_id}", actor=ACTOR)
     rows = [
         {"product_id": one.place.product_id, "location_id": one.place.location_id, "units": one.units} for one in taken
     ]
-    await session.execute(insert(OrderAllocation), [row | {"order_id": order.order_id} for row in rows])
-    await states.move(session, order.order_id, states.PAID, actor=ACTOR)
+    await session.execute(insert(OrderAllocation), [row | {"order_id": order_id} for row in rows])
+    await states.move(session, order_id, states.PAID, actor=ACTOR)
 
 
 async def _came_late(session: AsyncSession, payment: Payment, outcome: Outcome) -> None:

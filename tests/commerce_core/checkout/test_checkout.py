@@ -103,6 +103,15 @@ async def test_what_is_not_for_sale_any_more_cannot_be_ordered(ann, db):
     assert answer.json()["error"]["details"] == [{"product_id": str(soap)}]
 
 
+async def test_what_costs_nothing_is_paid_when_it_is_placed(ann, db):
+    gift = await stock_up(db, 2, price=0)
+    await ann.put(gift, 2)
+    order = (await ann.order(0)).json()
+    assert [change["status"] for change in order["history"]] == ["placed", "paid"]
+    assert await db.fetchval("select allocated_units from stock_levels where product_id = $1", gift) == 2
+    assert refusal(await ann.pay(order["order_id"])) == (409, "order_is_paid")
+
+
 async def test_two_currencies_make_no_order(ann, db):
     await ann.put(await stock_up(db, 10))
     await ann.put(await stock_up(db, 10, currency="EUR"))

@@ -2,7 +2,7 @@
 # PostgreSQL, Redis and Java come with it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test races check bench chaos up down lock
+.PHONY: help demo test night races check bench chaos up down lock
 .DELETE_ON_ERROR:
 
 READY := .venv/.complete
@@ -23,10 +23,13 @@ demo: $(READY)  ## the whole story on a year of real purchases: stack, load, tra
 # Two processes share the cores: threads of their own would fight for them, and JVMs that live for seconds gain nothing
 # from having their code optimised. Without that a JVM reserves 48 MB for compiled code instead of 240, which the one that
 # runs all Spark tests fills.
-test: export OMP_NUM_THREADS := 1
-test: export JAVA_TOOL_OPTIONS := -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC
-test: $(READY)  ## every test, with real PostgreSQL, Redis and Spark
+test night: export OMP_NUM_THREADS := 1
+test night: export JAVA_TOOL_OPTIONS := -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC
+test: $(READY)  ## every test but the night, with real PostgreSQL, Redis and Spark
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+night: $(READY)  ## a shop's own files through one night of a real Airflow
+	@$(PYTHON) -m pytest -m airflow tests/e2e
 
 check: $(READY)  ## style, types and import rules
 	@$(PYTHON) -m ruff check .

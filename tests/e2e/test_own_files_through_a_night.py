@@ -13,6 +13,8 @@ from dags import assets
 from shelfwise.local.airflow import EmbeddedAirflow
 from tests.e2e import own_shop
 
+pytestmark = pytest.mark.airflow
+
 CHAIN = ("nightly_ingest", "nightly_outcomes", "nightly_features", "nightly_training", "nightly_publishing")
 NIGHT_S = 700
 LAST_ORDER = datetime.now(UTC).date() - timedelta(days=4)

@@ -3,11 +3,10 @@
 import asyncio
 
 from commerce_core.logs import configure
-from commerce_core.outbox.bus import RedisStreams
 from commerce_core.outbox.relay import Relay
 from commerce_core.outbox.settings import Settings
 
 if __name__ == "__main__":
     configure()
     settings = Settings()
-    asyncio.run(Relay(settings.DATABASE_URL, RedisStreams(settings.REDIS_URL)).run())
+    asyncio.run(Relay(settings.DATABASE_URL, settings.bus()).run())

@@ -123,8 +123,19 @@ async def test_one_relay_carries_at_a_time(shop_url, db, empty, bus, redis_url):
 async def test_the_stream_is_bounded(bus, redis_url, monkeypatch):
     monkeypatch.setattr("commerce_core.outbox.bus.STREAM_LENGTH", 100)
     for _ in range(20):
-        await bus.publish([Message("clicks", "{}")] * 100)
+        await bus.publish([Message("clicks", "{}", str(uuid4()), "anybody")] * 100)
     assert len(events_in(redis_url)) < 400  # Redis drops whole nodes of 100 entries
+
+
+async def test_a_batch_that_redis_has_no_room_for_is_not_taken_at_all(bus, redis_url):
+    with Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 1_000_000)
+        try:
+            with pytest.raises(RedisError, match="(?i)maxmemory|oom|EXECABORT|discarded"):
+                await bus.publish([Message("clicks", "x" * 100_000, str(uuid4()), "anybody")] * 50)
+        finally:
+            client.config_set("maxmemory", 0)
+    assert events_in(redis_url) == []
 
 
 async def test_old_inbox_days_are_forgotten_in_pieces(db, monkeypatch):

@@ -1,0 +1,1 @@
+from tests.commerce_core.buses import _impatient, moto_url, place  # noqa: F401  fixtures

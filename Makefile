@@ -25,11 +25,11 @@ demo: $(READY)  ## the whole story on a year of real purchases: stack, load, tra
 # runs all Spark tests fills.
 test night: export OMP_NUM_THREADS := 1
 test night: export JAVA_TOOL_OPTIONS := -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC
-test: $(READY)  ## every test but the night, with real PostgreSQL, Redis and Spark
+test: $(READY)  ## the tests, with real PostgreSQL, Redis and Spark
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-night: $(READY)  ## a shop's own files through one night of a real Airflow
-	@$(PYTHON) -m pytest -m airflow tests/e2e
+night: $(READY)  ## those that take minutes: a shop's own files through a night of a real Airflow, a minute of chaos
+	@$(PYTHON) -m pytest -m night tests/e2e tests/benchmarks
 
 check: $(READY)  ## style, types and import rules
 	@$(PYTHON) -m ruff check .

@@ -86,6 +86,43 @@ QUESTIONS = {
             select amount_minor from ledger_entries e
             where e.cause = 'refund:' || f.refund_id and e.account = 'provider:' || p.provider), 0)
     """,
+    "numbers_with_gaps": """
+        select seller_tax_id, series, year from invoice_counters c
+        where last <> (
+            select count(*) from (select 'invoice' as series, seller_tax_id, year, seq from invoices
+                                  union all select 'credit_note', seller_tax_id, year, seq from credit_notes) p
+            where (p.series, p.seller_tax_id, p.year) = (c.series, c.seller_tax_id, c.year)
+                and seq between 1 and last)
+    """,
+    "invoices_are_not_what_was_paid": """
+        select order_id from invoices i
+        where total_minor > 0 and not exists (
+                select from payments p where p.order_id = i.order_id and p.status = 'succeeded'
+                and (p.amount_minor, p.currency) = (i.total_minor, i.currency))
+            or total_minor <> (select sum(net_minor + tax_minor) from invoice_lines l where l.order_id = i.order_id)
+    """,
+    "credit_notes_and_books_differ": """
+        select refund_id from credit_notes c
+        where (goods_minor, shipping_minor, tax_minor) <> (
+            select coalesce(sum(amount_minor) filter (where account = 'sales'), 0),
+                   coalesce(sum(amount_minor) filter (where account = 'shipping'), 0),
+                   coalesce(sum(amount_minor) filter (where account = 'tax'), 0)
+            from ledger_entries e where e.cause = 'refund:' || c.refund_id)
+    """,
+    "credited_more_than_billed": """
+        select order_id from invoices i
+        where total_minor < (select sum(total_minor) from credit_notes c where c.order_id = i.order_id)
+    """,
+    "neither_a_paper_nor_due": """
+        select order_id from order_status_history h join order_checkouts using (order_id) where status = 'paid'
+            and not exists (select from invoices i where i.order_id = h.order_id)
+            and not exists (select from invoices_due d where d.subject_id = h.order_id)
+        union all
+        select refund_id from refunds r join payments p using (payment_id)
+        where r.status = 'succeeded' and p.status = 'succeeded'
+            and not exists (select from credit_notes c where c.refund_id = r.refund_id)
+            and not exists (select from invoices_due d where d.subject_id = r.refund_id)
+    """,
     "totals_are_not_their_parts": """
         select o.order_id from orders o join order_checkouts c using (order_id)
         where o.total_minor <> c.goods_minor + c.shipping_minor + c.tax_minor or c.goods_minor <> (

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 import commerce_core.accounts.me
 import commerce_core.accounts.routes
+import commerce_core.audit.routes
 import commerce_core.cart.routes
 import commerce_core.catalog.routes
 import commerce_core.checkout.routes
@@ -20,6 +21,7 @@ import commerce_core.export.routes
 import commerce_core.fulfilment.routes
 import commerce_core.health
 import commerce_core.inventory.routes
+import commerce_core.invoices.routes
 import commerce_core.orders.routes
 import commerce_core.payments.routes
 import commerce_core.wishlist.routes
@@ -90,7 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.exports = ArrowExports(settings.DATABASE_URL)
         app.state.transactions, app.state.providers = transactions(engine), _providers(settings, engine)
         app.state.terms = Terms(shipping_by_total, taxes_by_region, settings.QUOTE_KEYS, settings.held_for)
-        sweeper = Sweeper(app.state.transactions, app.state.providers)
+        sweeper = Sweeper(app.state.transactions, app.state.providers, settings.seller)
         at_work = [asyncio.create_task(_keep_house(engine))]
         if settings.SWEEP_S:
             at_work.append(asyncio.create_task(sweeper.run(settings.SWEEP_S)))
@@ -119,9 +121,11 @@ def create_app(settings: Settings) -> FastAPI:
         commerce_core.wishlist.routes,
         commerce_core.checkout.routes,
         commerce_core.orders.routes,
+        commerce_core.invoices.routes,
         commerce_core.payments.routes,
         commerce_core.fulfilment.routes,
         commerce_core.inventory.routes,
+        commerce_core.audit.routes,
         commerce_core.events.routes,
         commerce_core.export.routes,
     ):

@@ -1,6 +1,7 @@
 """Where a process may die at the worst moment, for the tests that make it: SIGKILL, as the kernel would.
 
-The steps of a checkout lie between commits and questions to others; after each of them stands `reached`.
+The steps of a checkout, and of an event on its way, lie between commits and questions to others; after each of them
+stands `reached`.
 """
 
 import os
@@ -8,6 +9,8 @@ import signal
 
 # In the order in which a checkout passes them.
 POINTS = ("placed", "payment_begun", "charged", "settled", "webhook_kept", "webhook_handled")
+# Published and not yet taken from the outbox; kept in a consumer's inbox and not yet acknowledged; done, not committed.
+EVENT_POINTS = ("published", "kept", "done")
 
 
 def reached(point: str) -> None:

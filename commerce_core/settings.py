@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from commerce_core.accounts import passwords
 from commerce_core.accounts.tokens import signing_keys
+from commerce_core.invoices.schemas import Seller
 
 
 class Settings(BaseSettings):
@@ -47,6 +48,17 @@ class Settings(BaseSettings):
     RAZORPAY_KEY_SECRET: SecretStr | None = Field(default=None, min_length=8, description="goes with it")
     RAZORPAY_WEBHOOK_SECRET: SecretStr | None = Field(default=None, min_length=8, description="goes with them")
 
+    SELLER_NAME: str = Field(default="", description="who sells, on invoices; empty: none are issued")
+    SELLER_ADDRESS: str = Field(default="", description="goes with it")
+    SELLER_TAX_ID: str = Field(default="", description="goes with them; each has invoice numbers of its own")
+    INVOICE_FONT: str = Field(default="", description="a TrueType file for letters beyond Latin-1; empty: DejaVu Sans")
+
+    @property
+    def seller(self) -> Seller | None:
+        """Who issues invoices."""
+        name, address, tax_id = self.SELLER_NAME, self.SELLER_ADDRESS, self.SELLER_TAX_ID
+        return Seller(name=name, address=address, tax_id=tax_id) if name else None
+
     @property
     def held_for(self) -> timedelta:
         return timedelta(seconds=self.HOLD_S)
@@ -63,4 +75,11 @@ class Settings(BaseSettings):
         given = (self.OIDC_ISSUER, self.OIDC_CLIENT_ID, secret, self.OIDC_TOKEN_URL, self.OIDC_JWKS_URL)
         if any(given) and not all(given):
             raise ValueError("OIDC_ISSUER, _CLIENT_ID, _CLIENT_SECRET, _TOKEN_URL and _JWKS_URL go together")
+        return self
+
+    @model_validator(mode="after")
+    def _seller_is_whole(self) -> Self:
+        given = (self.SELLER_NAME, self.SELLER_ADDRESS, self.SELLER_TAX_ID)
+        if any(given) and not all(given):
+            raise ValueError("SELLER_NAME, SELLER_ADDRESS and SELLER_TAX_ID go together")
         return self

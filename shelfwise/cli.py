@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shelfwise import consumer_commands
+
 if TYPE_CHECKING:
     from shelfwise.settings import StackSettings
 
@@ -29,6 +31,11 @@ challenger = typer.Typer(no_args_is_help=True, help="Another model beside the li
 app.add_typer(challenger, name="challenger")
 users = typer.Typer(no_args_is_help=True, help="Who works in the shop, and who has just come to it.")
 app.add_typer(users, name="users")
+app.add_typer(consumer_commands.consumers, name="consumers")
+app.add_typer(consumer_commands.dead, name="dead")
+
+audit = typer.Typer(no_args_is_help=True, help="What staff and services have changed.")
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:
@@ -194,6 +201,29 @@ def users_mail(email: str) -> None:
     from commerce_core.accounts import staff
 
     _print(staff.once(_database_url(), lambda to: staff.mail(to, email)).model_dump())
+
+
+@audit.command("verify")
+def audit_verify(
+    since: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="what this command printed before")
+    ] = None,
+) -> None:
+    """See that no entry was changed, removed or put in; status 1 and the first broken one else. Prints the ends of the
+    chains: kept where the database's owner cannot write, they show later that not even they have been made anew."""
+    from commerce_core.accounts import staff
+    from commerce_core.audit import chain
+
+    before = chain.Whole.model_validate_json(since.read_bytes()) if since else None
+    _print(staff.once(_database_url(), lambda to: chain.verify(to, before)).model_dump())
+
+
+@audit.command("grants")
+def audit_grants(role: Annotated[str, typer.Argument(help="an existing role of the database")]) -> None:
+    """SQL that lets a role run the shop, and only add to what is append-only; for psql as the owner of the tables."""
+    from commerce_core.audit import grants
+
+    print(grants.statements(role))
 
 
 # --- the steps ---------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from commerce_core.accounts.models import Account, AccountMail
 from commerce_core.accounts.schemas import Mail
 from commerce_core.accounts.sessions import digest, now
 from commerce_core.errors import ShopError
-from commerce_core.outbox.models import OutboxMessage
+from commerce_core.outbox.service import tell
 
 TOPIC = "account_mails"
 LASTS = timedelta(hours=1)
@@ -31,8 +31,8 @@ async def ask(session: AsyncSession, kind: Kind, email: str) -> None:
     """Have a mail sent to a mailbox, whoever's it is."""
     at = await now(session)
     due = insert(AccountMail).values(kind=kind, email=email, expires_at=at + LASTS).returning(AccountMail.mail_id)
-    payload = {"mail_id": str((await session.execute(due)).scalar_one()), "at": at.isoformat()}
-    await session.execute(insert(OutboxMessage).values(topic=TOPIC, payload=payload))
+    mail_id = str((await session.execute(due)).scalar_one())
+    await tell(session, TOPIC, mail_id, {"mail_id": mail_id, "at": at.isoformat()})
 
 
 async def write(session: AsyncSession, mail_id: UUID) -> Mail:

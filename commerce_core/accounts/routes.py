@@ -17,7 +17,9 @@ from commerce_core.accounts.schemas import (
     OidcBody,
     RefreshBody,
     TokenPair,
+    Written,
 )
+from commerce_core.audit.service import Audited
 from commerce_core.dependencies import Transaction
 from commerce_core.errors import error_answer, refusals
 from commerce_core.principals import require
@@ -109,6 +111,8 @@ async def public_keys(tokens: Signing) -> Jwks:
     dependencies=[Depends(require("service")), Depends(_not_kept)],
     responses=refusals(401, 403, 404, 422),
 )
-async def write_mail(transaction: Transaction, mail_id: UUID) -> Mail:
+async def write_mail(transaction: Transaction, mail_id: UUID, audited: Audited) -> Mail:
     """What is to be sent for an `account_mails` event of the bus. Its token is made now; no other is good after."""
-    return await mails.write(transaction, mail_id)
+    mail = await mails.write(transaction, mail_id)
+    await audited.wrote(transaction, f"account-mail:{mail_id}", None, Written(template=mail.template))
+    return mail

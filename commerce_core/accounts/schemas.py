@@ -105,6 +105,18 @@ class Mail(BaseModel):
     token: str | None = Field(description="for POST /register/confirm or POST /password/reset/confirm")
 
 
+class Written(BaseModel):
+    """That a mail was written, as the audit trail has it: neither to whom nor with what."""
+
+    template: str
+
+
+class Roles(BaseModel):
+    """What a member of staff may do."""
+
+    roles: list[str]
+
+
 # --- me ---------------------------------------------------------------------------------------------------------------
 
 

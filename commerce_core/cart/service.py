@@ -44,8 +44,7 @@ async def add(session: AsyncSession, owner: Owner, product_id: UUID, quantity: i
 
     ShopError 404 `product_not_found`, 409 `not_for_sale`, `cart_full` or `too_many_units`.
     """
-    known = owner != Owner()
-    cart, secret = await locked(session, owner) if known else None, None
+    cart, secret = await locked(session, owner) if owner != Owner() else None, None
     if cart is None:
         cart_id, secret = await _made(session, owner)
     else:
@@ -124,17 +123,17 @@ async def merge(session: AsyncSession, user_id: UUID, secret: str) -> None:
     await session.execute(update(Cart).where(Cart.cart_id == guests.cart_id).values(status="merged"))
 
 
-async def view(session: AsyncSession, owner: Owner, *, seen: bool = True) -> CartDetail:
-    """The cart as it is now; `seen`: its prices are known to the shopper from now on."""
-    cart = (await session.scalars(_open(owner))).one_or_none()
+async def view(session: AsyncSession, owner: Owner) -> CartDetail:
+    """The cart as it is now; its prices are known to the shopper from now on."""
+    cart = (await session.scalars(_open(owner))).one_or_none() if owner != Owner() else None
     if cart is None:
         return CartDetail(cart_id=None, items=[], total_minor=0, currency=None)
     rows = (await session.execute(_lines(cart.cart_id))).all()
     items = [_item(row) for row in rows]
-    if seen and any(row.price_minor != row.seen_price_minor or row.currency != row.seen_currency for row in rows):
-        now = select(Product.price_minor, Product.currency).where(Product.product_id == CartItem.product_id)
+    if any(row.price_minor != row.seen_price_minor or row.currency != row.seen_currency for row in rows):
+        of_item = Product.product_id == CartItem.product_id
         price, currency = (
-            now.with_only_columns(one).scalar_subquery() for one in (Product.price_minor, Product.currency)
+            select(column).where(of_item).scalar_subquery() for column in (Product.price_minor, Product.currency)
         )
         values = {"seen_price_minor": price, "seen_currency": currency}
         await session.execute(update(CartItem).where(CartItem.cart_id == cart.cart_id).values(**values))

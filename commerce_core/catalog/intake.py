@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from commerce_core.catalog.models import Category, PriceHistory, Product, ProductVersion
 from commerce_core.catalog.schemas import ProductBody
 from commerce_core.errors import ShopError
-from commerce_core.outbox.models import OutboxMessage
+from commerce_core.outbox.service import tell
 
 CHANGED, AVAILABILITY = "catalog", "availability"  # topics
 RETIRED, HIDDEN = "retired", "hidden"  # reasons, each a block of its own
@@ -21,10 +21,15 @@ _ATTRIBUTES = ("name", "category", "brand", "size", "description", "status", "re
 _PRICE = ("list_price_minor", "price_minor", "currency")
 
 
+async def alone(session: AsyncSession, product_id: UUID) -> None:
+    """Nobody else puts the product in until the transaction ends."""
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(product_id), 0))))
+
+
 async def put_product(session: AsyncSession, product_id: UUID, body: ProductBody) -> bool:
     """Make the product what `body` says; whether it is new. What is so already is written nowhere again."""
-    # One at a time per product, and timed after waiting: its history is in the order in which it was written.
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(product_id), 0))))
+    # Timed after waiting: its history is in the order in which it was written.
+    await alone(session, product_id)
     at: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
     before = await _before(session, product_id)
     wanted = body.model_dump()
@@ -45,8 +50,8 @@ async def put_product(session: AsyncSession, product_id: UUID, body: ProductBody
             insert(PriceHistory).values(product_id=product_id, valid_from=at, source="catalog", **price)
         )
     for topic, said in _news(before, wanted):
-        payload = {"product_id": str(product_id), "at": at.isoformat(), **said}
-        await session.execute(insert(OutboxMessage).values(topic=topic, payload=payload))
+        said = {"product_id": str(product_id), "at": at.isoformat(), **said}
+        await tell(session, topic, str(product_id), said)
     return before is None
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from commerce_core.audit.service import Audited
 from commerce_core.catalog import intake, service
 from commerce_core.catalog.schemas import Categories, ProductBody, ProductDetail, ProductPage, Sort
 from commerce_core.dependencies import Transaction
@@ -46,12 +47,16 @@ async def get_product(transaction: Transaction, product_id: UUID) -> ProductDeta
     dependencies=[Depends(require("merchandiser", "service"))],
 )
 async def put_product(
-    transaction: Transaction, product_id: UUID, body: ProductBody, response: Response
+    transaction: Transaction, product_id: UUID, body: ProductBody, response: Response, audited: Audited
 ) -> ProductDetail:
     """Makes the product what the body says, and tells the bus; sending it again changes nothing."""
+    await intake.alone(transaction, product_id)
+    before = await service.find_product(transaction, product_id)
     if await intake.put_product(transaction, product_id, body):
         response.status_code = 201
-    return await service.get_product(transaction, product_id)
+    after = await service.get_product(transaction, product_id)
+    await audited.wrote(transaction, f"product:{product_id}", before, after)
+    return after
 
 
 @router.get("/categories")

@@ -104,16 +104,22 @@ def _page(query: Select[Any], order: _Order, after: tuple[Any, UUID] | None) -> 
 
 
 async def get_product(session: AsyncSession, product_id: UUID) -> ProductDetail:
-    """One product, retired ones too."""
+    """One product, retired ones too; ShopError 404 `product_not_found`."""
+    product = await find_product(session, product_id)
+    if product is None:
+        raise ShopError(404, "product_not_found", f"no product {product_id}; GET /products lists what there is")
+    return product
+
+
+async def find_product(session: AsyncSession, product_id: UUID) -> ProductDetail | None:
+    """The same; None when there is none."""
     query = (
         select(*_SUMMARY, Product.description, Product.external_id, Product.status, Product.created_at)
         .outerjoin(Category)
         .where(Product.product_id == product_id)
     )
     row = (await session.execute(query)).mappings().one_or_none()
-    if row is None:
-        raise ShopError(404, "product_not_found", f"no product {product_id}; GET /products lists what there is")
-    return ProductDetail.model_validate(dict(row))
+    return None if row is None else ProductDetail.model_validate(dict(row))
 
 
 async def list_categories(session: AsyncSession) -> list[CategoryItem]:

@@ -5,7 +5,7 @@
 
 from typing import Protocol
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.checkout.models import ShippingRate, TaxRate
@@ -78,6 +78,13 @@ async def replace(session: AsyncSession, rates: Rates) -> None:
         await session.execute(delete(table))
         if values:
             await session.execute(insert(table), values)
+
+
+async def locked(session: AsyncSession) -> Rates:
+    """All rates, for this transaction alone until it ends: of two that replace them at once one comes after the
+    other."""
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("rates", 4))))
+    return await current(session)
 
 
 async def current(session: AsyncSession) -> Rates:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from commerce_core.audit.service import Audited
 from commerce_core.cart.routes import CartOwner
 from commerce_core.checkout import rates, service
 from commerce_core.checkout.schemas import CheckoutBody, OrderBody, Rates, Totals
@@ -55,7 +56,10 @@ async def get_rates(transaction: Transaction) -> Rates:
 
 
 @router.put("/rates", dependencies=[Depends(require("operator", "service"))], responses=refusals(401, 403, 422))
-async def put_rates(transaction: Transaction, body: Rates) -> Rates:
+async def put_rates(transaction: Transaction, body: Rates, audited: Audited) -> Rates:
     """Makes these the rates, all at once."""
+    before = await rates.locked(transaction)
     await rates.replace(transaction, body)
-    return await rates.current(transaction)
+    after = await rates.current(transaction)
+    await audited.wrote(transaction, "rates", before, after)
+    return after

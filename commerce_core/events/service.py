@@ -34,8 +34,9 @@ _STORE = text("""
         select fresh.day, sent.event_id, user_id, session_id, product_id, kind, ts, now(), request_id
         from sent join fresh using (event_id)
     )
-    insert into outbox (topic, payload)
-    select 'clicks', to_jsonb(sent) - 'place' from sent join fresh using (event_id) order by place
+    insert into outbox (topic, aggregate, payload)
+    select 'clicks', coalesce(sent.user_id::text, sent.session_id), to_jsonb(sent) - 'place'
+    from sent join fresh using (event_id) order by place
     returning outbox_id
 """)
 

@@ -56,6 +56,33 @@ class ShipmentDetail(BaseModel):
     lines: list[UnitsOf]
 
 
+class Allocated(BaseModel):
+    """Units of an order at a location."""
+
+    product_id: UUID
+    location_id: UUID
+    units: int
+    shipped_units: int
+    released_units: int
+    returned_units: int
+
+
+class Parcel(BaseModel):
+    """A parcel, and whether it has come."""
+
+    shipment_id: UUID
+    status: Literal["sent", "delivered"]
+
+
+class Standing(BaseModel):
+    """How far an order is, and nothing about who made it."""
+
+    status: str
+    refunded_minor: int
+    allocations: list[Allocated]
+    shipments: list[Parcel]
+
+
 class ReturnDetail(BaseModel):
     """The refund for what came back."""
 

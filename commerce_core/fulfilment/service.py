@@ -45,15 +45,21 @@ async def send(
     return shipment_id
 
 
+async def order_of(session: AsyncSession, shipment_id: UUID) -> UUID:
+    """The order that a parcel is of; ShopError 404 `shipment_not_found`."""
+    found = select(Shipment.order_id).where(Shipment.shipment_id == shipment_id)
+    order_id = (await session.execute(found)).scalar_one_or_none()
+    if order_id is None:
+        raise ShopError(404, "shipment_not_found", f"no shipment {shipment_id}")
+    return order_id
+
+
 async def delivered(session: AsyncSession, shipment_id: UUID, *, actor: str) -> None:
     """The parcel has arrived; saying so again changes nothing. The order is `completed` with its last parcel.
 
     ShopError 404 `shipment_not_found`.
     """
-    shipment = await session.get(Shipment, shipment_id)
-    if shipment is None:
-        raise ShopError(404, "shipment_not_found", f"no shipment {shipment_id}")
-    order = await states.locked(session, shipment.order_id)
+    order = await states.locked(session, await order_of(session, shipment_id))
     came = update(Shipment).where(Shipment.shipment_id == shipment_id, Shipment.status == SENT)
     await session.execute(came.values(status=DELIVERED, delivered_at=func.now()))
     under_way = select(Shipment.shipment_id).where(Shipment.order_id == order.order_id, Shipment.status == SENT)

@@ -18,7 +18,7 @@ from commerce_core.catalog.intake import AVAILABILITY
 from commerce_core.catalog.models import Product
 from commerce_core.errors import ShopError
 from commerce_core.inventory.models import Location, StockHold, StockLevel, StockMovement
-from commerce_core.outbox.models import OutboxMessage
+from commerce_core.outbox.service import tell_all
 
 LOW, OUT_OF_STOCK = "stock_low", "out_of_stock"
 
@@ -60,6 +60,11 @@ async def _locked(
     for level in (await session.scalars(query)).all():
         levels.setdefault(level.product_id, []).append(level)
     return levels
+
+
+async def alone(session: AsyncSession, product: UUID) -> None:
+    """Nobody else changes the product's stock until the transaction ends."""
+    await _locked(session, [product])
 
 
 async def _now(session: AsyncSession) -> datetime:
@@ -314,6 +319,5 @@ async def _tell(session: AsyncSession, before: Mapping[UUID, list[StockLevel]]) 
                 news.append((LOW, said))
     if news:
         at = {"at": (await _now(session)).isoformat()}
-        rows = [{"topic": topic, "payload": said | at} for topic, said in news]
-        await session.execute(insert(OutboxMessage).values(rows))
+        await tell_all(session, [(topic, said["product_id"], said | at) for topic, said in news])
     return after

@@ -1,16 +1,22 @@
-"""Whose order it is. To everybody else it does not exist."""
+"""Whose order it is. To everybody else it does not exist; staff may see any."""
 
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 from uuid import UUID
 
+from fastapi import Depends
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.cart.models import Cart
+from commerce_core.cart.routes import CartOwner
 from commerce_core.cart.service import Owner
 from commerce_core.checkout.models import OrderCheckout
 from commerce_core.errors import ShopError
 from commerce_core.orders.models import Order
-from commerce_core.principals import hashed
+from commerce_core.principals import Caller, Principal, hashed
+
+STAFF = ("service", "support", "operator")  # may see and cancel any order
 
 
 async def own(session: AsyncSession, order_id: UUID, owner: Owner, *, missing: ShopError | None = None) -> None:
@@ -27,3 +33,20 @@ async def own(session: AsyncSession, order_id: UUID, owner: Owner, *, missing: S
         query = query.where(Cart.secret_hash == hashed(owner.secret or ""))
     if (await session.execute(query)).one_or_none() is None:
         raise missing or ShopError(404, "order_not_found", f"no order {order_id}")
+
+
+def is_staff(caller: Principal) -> bool:
+    """Whether the caller may see and cancel others' orders."""
+    return not caller.roles.isdisjoint(STAFF)
+
+
+async def _visible(owner: CartOwner, caller: Caller) -> Callable[[AsyncSession, UUID], Awaitable[None]]:
+    async def check(session: AsyncSession, order_id: UUID) -> None:
+        if not is_staff(caller):
+            await own(session, order_id, owner)
+
+    return check
+
+
+# A function: see that the caller may see the order, as its owner or as staff; ShopError 404 `order_not_found`.
+Visible = Annotated[Callable[[AsyncSession, UUID], Awaitable[None]], Depends(_visible)]

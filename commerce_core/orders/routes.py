@@ -5,17 +5,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from commerce_core.cart.routes import CartOwner
+from commerce_core.audit.service import Audited
 from commerce_core.dependencies import Transaction
 from commerce_core.errors import refusals
 from commerce_core.fulfilment import service as fulfilment
-from commerce_core.orders import access, service
+from commerce_core.fulfilment.listings import standing
+from commerce_core.orders import service
+from commerce_core.orders.access import Visible, is_staff
 from commerce_core.orders.schemas import OrderDetail, Orders
 from commerce_core.principals import Caller, Customer
 
 router = APIRouter(tags=["orders"])
-
-STAFF = ("service", "support", "operator")  # may see and cancel any order
 
 
 @router.get("/orders", responses=refusals(401, 403, 422))
@@ -30,18 +30,21 @@ async def list_orders(
 
 
 @router.get("/orders/{order_id}", responses=refusals(401, 404, 422))
-async def get_order(transaction: Transaction, order_id: UUID, owner: CartOwner, caller: Caller) -> OrderDetail:
+async def get_order(transaction: Transaction, order_id: UUID, visible: Visible) -> OrderDetail:
     """An order with its lines, history and parcels: one's own (a guest shows the X-Cart it was made of), or for
     staff any."""
-    if caller.roles.isdisjoint(STAFF):
-        await access.own(transaction, order_id, owner)
+    await visible(transaction, order_id)
     return await service.get_order(transaction, order_id)
 
 
 @router.post("/orders/{order_id}/cancel", responses=refusals(400, 401, 404, 409, 422))
-async def cancel_order(transaction: Transaction, order_id: UUID, owner: CartOwner, caller: Caller) -> OrderDetail:
+async def cancel_order(
+    transaction: Transaction, order_id: UUID, visible: Visible, caller: Caller, audited: Audited
+) -> OrderDetail:
     """Calls the order off as long as nothing was sent; what was paid goes back. A second time it is refused."""
-    if caller.roles.isdisjoint(STAFF):
-        await access.own(transaction, order_id, owner)
+    await visible(transaction, order_id)
+    before = await standing(transaction, order_id) if is_staff(caller) else None
     await fulfilment.cancel(transaction, order_id, actor=caller.name)
+    if before is not None:
+        await audited.wrote(transaction, f"order:{order_id}", before, await standing(transaction, order_id))
     return await service.get_order(transaction, order_id)

@@ -1,5 +1,6 @@
 """What may become of an order, a payment and a shipment, and the one place where an order's status changes."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ScalarSelect, insert, select, update
@@ -7,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.errors import ShopError
 from commerce_core.orders.models import Order, OrderStatus
-from commerce_core.outbox.models import OutboxMessage
+from commerce_core.outbox.service import tell
 
 PLACED, PAID, SHIPPED, COMPLETED, CANCELLED = "placed", "paid", "shipped", "completed", "cancelled"
 ORDER = {
@@ -45,7 +46,6 @@ async def move(session: AsyncSession, order_id: UUID, to: str, *, actor: str) ->
 async def written(session: AsyncSession, order_id: UUID, status: str, *, actor: str) -> None:
     """Put a status into the order's history and on its way to the bus."""
     values = {"order_id": order_id, "status": status, "actor": actor}
-    await session.execute(insert(OrderStatus).values(**values))
-    await session.execute(
-        insert(OutboxMessage).values(topic=TOPIC, payload={"order_id": str(order_id), "status": status})
-    )
+    history = insert(OrderStatus).values(**values).returning(OrderStatus.at)
+    at: datetime = (await session.execute(history)).scalar_one()
+    await tell(session, TOPIC, str(order_id), {"order_id": str(order_id), "status": status, "at": at.isoformat()})

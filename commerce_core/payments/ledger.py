@@ -5,7 +5,7 @@ Accounts: `provider:<name>`, what a provider owes the shop; `sales`, `shipping` 
 
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Text, cast, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.checkout.models import OrderCheckout
@@ -24,17 +24,18 @@ async def captured(session: AsyncSession, payment: Payment) -> None:
 
 
 async def returned(session: AsyncSession, payment: Payment, refund: Refund) -> None:
-    """The provider has given some of it back: of goods, shipping and tax in proportion. When all of it went back, in
-    parts or at once, every account of the order is at nothing again."""
-    parts = await _parts(session, payment.order_id)
-    booked = select(func.coalesce(func.sum(LedgerEntry.amount_minor), 0)).where(
-        LedgerEntry.order_id == payment.order_id, LedgerEntry.account == f"provider:{payment.provider}"
+    """The provider has given some of it back: of goods, shipping and tax in proportion to what is left of each, so
+    never more of one than was booked. When all of a payment went back, in parts or at once, it is at nothing in every
+    account."""
+    mine = select(literal("refund:") + cast(Refund.refund_id, Text)).where(Refund.payment_id == payment.payment_id)
+    booked = (
+        select(LedgerEntry.account, func.sum(-LedgerEntry.amount_minor))
+        .where((LedgerEntry.cause == f"payment:{payment.payment_id}") | LedgerEntry.cause.in_(mine))
+        .group_by(LedgerEntry.account)
     )
-    left: int = int((await session.execute(booked)).scalar_one())
-    before, after = allocate(left, parts), allocate(left - refund.amount_minor, parts)
-    await _post(
-        session, f"refund:{refund.refund_id}", payment, [was - now for was, now in zip(before, after, strict=True)]
-    )
+    left = {account: int(amount) for account, amount in (await session.execute(booked)).tuples()}
+    parts = allocate(refund.amount_minor, [left.get(account, 0) for account in REVENUES])
+    await _post(session, f"refund:{refund.refund_id}", payment, parts)
 
 
 async def _parts(session: AsyncSession, order_id: UUID) -> list[int]:

@@ -7,10 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
+from commerce_core.audit.service import Audited
 from commerce_core.cart.routes import CartOwner
 from commerce_core.dependencies import OwnTransactions, Transaction
 from commerce_core.errors import ShopError, refusals
 from commerce_core.faults import reached
+from commerce_core.fulfilment.listings import standing
 from commerce_core.idempotency import REPLAYED, Idempotent
 from commerce_core.orders import access
 from commerce_core.payments import inbox, listings, refunds, service
@@ -86,6 +88,7 @@ async def refund(
     body: RefundBody,
     clerk: Clerk,
     once: Idempotent,
+    audited: Audited,
 ) -> RefundDetail:
     """Gives money back, in one or several parts, never more than was taken."""
 
@@ -95,7 +98,10 @@ async def refund(
     async with transactions() as session:
 
         async def work() -> Requested:
+            order_id = (await listings.get(session, payment_id)).order_id
+            before = await standing(session, order_id)
             made = await refunds.request(session, payment_id, body.amount_minor, reason=body.reason, actor=clerk.name)
+            await audited.wrote(session, f"order:{order_id}", before, await standing(session, order_id))
             return Requested(refund_id=made)
 
         answer = await once(session, body, work, status=201)

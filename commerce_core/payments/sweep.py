@@ -1,5 +1,7 @@
 """Finishes what others left half done: payments and refunds whose claim ran out, webhooks that could not be handled,
-orders that were not paid, holds that ended. Every worker of the shop sweeps; what one is at, the others leave to it."""
+orders that were not paid, holds that ended, invoices that are due. Every worker of the shop sweeps; what one is at, the
+others leave to it.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,6 +13,8 @@ from sqlalchemy import func, select
 from commerce_core.checkout.models import OrderCheckout
 from commerce_core.db import Transactions
 from commerce_core.inventory import service as stock
+from commerce_core.invoices import service as invoices
+from commerce_core.invoices.schemas import Seller
 from commerce_core.orders import states
 from commerce_core.orders.models import Order
 from commerce_core.payments import inbox, refunds, service
@@ -22,16 +26,19 @@ MOST = 50
 
 
 class Sweeper:
-    """Sweeps over one shop."""
+    """Sweeps over one shop. Without a `seller` no papers are issued; what is due waits."""
 
-    def __init__(self, transactions: Transactions, providers: Mapping[str, Provider]) -> None:
+    def __init__(
+        self, transactions: Transactions, providers: Mapping[str, Provider], seller: Seller | None = None
+    ) -> None:
         self._transactions = transactions
         self._providers = providers
+        self._seller = seller
 
     async def run(self, every_s: float) -> None:
         """Sweep until cancelled, through restarts of the database."""
         while True:
-            for step in (self.payments, self.refunds, self.webhooks, self.orders, self.holds):
+            for step in (self.payments, self.refunds, self.webhooks, self.orders, self.holds, self.papers):
                 await self._attempt(step)
             await asyncio.sleep(every_s)
 
@@ -67,30 +74,43 @@ class Sweeper:
         return done
 
     async def orders(self) -> int:
-        """Cancel orders that were not paid in time, and free what was held for them."""
+        """Cancel orders that were not paid in time, and free what was held for them.
+
+        Each in a transaction of its own: stock is locked in one order of products, which two orders together break.
+        """
         over = (
             select(Order.order_id)
             .join(OrderCheckout, OrderCheckout.order_id == Order.order_id)
             .where(Order.status == states.PLACED, OrderCheckout.pay_by <= func.clock_timestamp())
             .order_by(Order.order_id)
             .limit(MOST)
-            .with_for_update(of=Order, skip_locked=True)
         )
         async with self._transactions() as session:
             found = (await session.scalars(over)).all()
-            # Asked once the orders are locked: what began to be paid until then is seen.
-            running = select(Payment.order_id).where(Payment.order_id.in_(found), Payment.status == PROCESSING)
-            paying = set((await session.scalars(running)).all())
-            unpaid = [order_id for order_id in found if order_id not in paying]
-            for order_id in unpaid:
-                await states.move(session, order_id, states.CANCELLED, actor="not paid in time")
-                await stock.release(session, order_id)
-        return len(unpaid)
+        return sum([await self._expire(order_id) for order_id in found])
+
+    async def _expire(self, order_id: UUID) -> bool:
+        async with self._transactions() as session:
+            order = await states.locked(session, order_id)
+            # Asked once the order is locked: what began to be paid until then is seen.
+            running = select(Payment.payment_id).where(Payment.order_id == order_id, Payment.status == PROCESSING)
+            if order.status != states.PLACED or (await session.execute(running)).one_or_none() is not None:
+                return False
+            await states.move(session, order_id, states.CANCELLED, actor="not paid in time")
+            await stock.release(session, order_id)
+            return True
 
     async def holds(self) -> int:
         """Free what ended."""
         async with self._transactions() as session:
             return await stock.sweep(session)
+
+    async def papers(self) -> int:
+        """Issue invoices and credit notes, in the order in which money moved."""
+        if self._seller is None:
+            return 0
+        async with self._transactions() as session:
+            return await invoices.issue(session, self._seller)
 
 
 async def pay(transactions: Transactions, providers: Mapping[str, Provider], payment_id: UUID) -> bool:

@@ -16,6 +16,7 @@ from shelfwise.settings import StackSettings
 
 FOLLOWERS = {
     "relay": "commerce_core.outbox",
+    "consumers": "commerce_core.consumers",
     "sessions": "serving.sessions",
     "archive": "pipelines.archive",
     "refresh": "pipelines.follow_catalog",

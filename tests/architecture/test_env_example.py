@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import commerce_core.outbox.settings
 import commerce_core.settings
 import pipelines.settings
 import serving.settings
@@ -13,6 +14,7 @@ import shelfwise.settings
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = [
     commerce_core.settings.Settings,
+    commerce_core.outbox.settings.Settings,
     pipelines.settings.Settings,
     serving.settings.Settings,
     shelfwise.settings.StackSettings,
@@ -31,7 +33,7 @@ def test_every_variable_is_there_and_no_other():
 
 
 def test_every_settings_class_is_asked():
-    found = {str(path.relative_to(ROOT)) for path in ROOT.glob("*/settings.py")}
+    found = {str(path.relative_to(ROOT)) for depth in ("*", "*/*") for path in ROOT.glob(f"{depth}/settings.py")}
     assert found == {f"{kind.__module__.replace('.', '/')}.py" for kind in CLASSES}
 
 
@@ -43,8 +45,9 @@ def test_shown_values_are_the_defaults(kind, monkeypatch):
     needed |= {name: "http://127.0.0.1:1" for name in ("core_url", "lake_uri", "mlflow_tracking_uri")}
     for name in kind.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    required = [name for name, field in kind.model_fields.items() if field.is_required()]
+    required = {name for name, field in kind.model_fields.items() if field.is_required()}
+    required |= {"REDIS_URL"} & set(kind.model_fields)  # of the relay, whose bus is Redis by default
     defaults = kind(**{name: needed[name.lower()] for name in required})
-    for name in set(kind.model_fields) - set(required) - {"database_url", "redis_url"} - SECRETS:
+    for name in set(kind.model_fields) - required - {"database_url", "redis_url"} - SECRETS:
         default = getattr(defaults, name)
         assert example[name.upper()] == ("" if default is None else str(default)), name

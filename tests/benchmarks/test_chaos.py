@@ -130,6 +130,7 @@ def test_corruption_of_one_shoppers_lists_is_no_excuse_for_another():
     assert judged(*many, answers=whole, fault=ListsCorrupted).broken
 
 
+@pytest.mark.night
 def test_a_minute_of_everything_failing():
     """On a machine that tests keep busy, serving may wait for Redis longer than it is shipped to, and there may be a
     second try when not even the questions left on time.

@@ -28,6 +28,9 @@ SETTINGS = {
     "SANDBOX_SECRET": "a-secret-for-tests-only",
     "SWEEP_S": "0",  # tests sweep when they want it
     "SIGNING_KEYS": f"test:{'A' * 43}",
+    "SELLER_NAME": "Soap & Sons",
+    "SELLER_ADDRESS": "1 Quay, Bristol",
+    "SELLER_TAX_ID": "GB1",
     "ARGON2_MEMORY_KIB": "32",
     "ARGON2_PASSES": "1",
 }

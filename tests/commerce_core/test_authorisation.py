@@ -136,6 +136,10 @@ BODIES = {
     "POST /wishlist/{product_id}/to-cart": None,
     "GET /orders/{order_id}": None,
     "POST /orders/{order_id}/cancel": None,
+    "GET /orders/{order_id}/invoice": None,
+    "GET /orders/{order_id}/invoice.pdf": None,
+    "GET /orders/{order_id}/credit-notes": None,
+    "GET /orders/{order_id}/credit-notes/{refund_id}.pdf": None,
     "GET /payments/{payment_id}": None,
 }
 
@@ -144,16 +148,19 @@ def test_every_route_about_a_thing_with_an_owner_is_tried():
     assert set(BODIES) == {name for name, row in MATRIX.items() if "{" in name and row in (OWNER, ["customer"])}
 
 
-async def test_what_is_somebody_elses_is_not_there(person, shop, db):
+async def test_what_is_somebody_elses_is_not_there(person, shop, service, db):
     (ann, _), (bob, _), (carol, _) = await person(), await person(), await person("merchandiser", "analyst")
     buyer, soap = Buyer(ann), await stock_up(db, 10)
     await buyer.put(soap)
     order = (await buyer.order(500)).json()
     await buyer.put(soap)
     await buyer.send("POST", "/wishlist", product_id=str(soap))
+    payment_id = (await buyer.pay(order["order_id"])).json()["payment_id"]
+    back = Buyer(service).send("POST", f"/payments/{payment_id}/refunds", key="back", amount_minor=100, reason="test")
     ids = {
         "order_id": order["order_id"],
-        "payment_id": (await buyer.pay(order["order_id"])).json()["payment_id"],
+        "payment_id": payment_id,
+        "refund_id": (await back).json()["refund_id"],
         "item_id": (await ann.get("/cart")).json()["items"][0]["item_id"],
         "product_id": soap,
         "address_id": (await ann.post("/me/addresses", json=ADDRESS)).json()["address_id"],

@@ -24,6 +24,7 @@ def test_secrets_have_no_default(secret):
         ("SIGNING_KEYS", f"new:{'!' * 43}", "32 bytes"),
         ("SIGNING_KEYS", f"new:{'A' * 43},new:{'B' * 42}A", "kid:seed"),
         ("OIDC_ISSUER", "https://issuer", "go together"),
+        ("SELLER_NAME", "Soap & Sons", "go together"),
         ("ARGON2_MEMORY_KIB", "31", "greater than or equal to 32"),
     ],
 )

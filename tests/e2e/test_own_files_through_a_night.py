@@ -3,17 +3,21 @@
 Other ids, other categories, no prices, no clicks. The clock starts ingestion, the assets carry the day to publication.
 """
 
+import asyncio
 import time
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 
+from commerce_core.db import driver_url
 from dags import assets
 from shelfwise.local.airflow import EmbeddedAirflow
 from tests.e2e import own_shop
 
-pytestmark = pytest.mark.airflow
+pytestmark = pytest.mark.night
 
 CHAIN = ("nightly_ingest", "nightly_outcomes", "nightly_features", "nightly_training", "nightly_publishing")
 NIGHT_S = 700
@@ -44,9 +48,53 @@ def test_a_broken_file_changes_nothing_and_says_why(shelfwise, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def airflow(shelfwise, free_port, tmp_path_factory, stack_root):
+def loaded(shelfwise, tmp_path_factory):
+    """The shop's own files are in it."""
     orders, products = own_shop.write(tmp_path_factory.mktemp("own"), LAST_ORDER)
     shelfwise("load", "files", "--orders", str(orders), "--products", str(products), "--source", "own")
+
+
+@pytest.fixture(scope="module")
+def newcomer(shelfwise, loaded):
+    """Somebody who registers and buys through the API, two days ago: the shopper's id and the product's."""
+    service = {"Authorization": f"Bearer {shelfwise.env['SERVICE_TOKEN']}"}
+    product_id, category = list(catalogue(shelfwise).items())[-1]
+    with httpx.Client(base_url=shelfwise.env["CORE_URL"], timeout=30) as shop:
+
+        def post(path, body, headers=None):
+            keys = {"Idempotency-Key": path}
+            return shop.post(path, json=body, headers=keys | (headers or {})).raise_for_status().json()
+
+        known = shop.get(f"/products/{product_id}").json()
+        body = {"name": known["name"], "category": category, "price_minor": 500, "currency": "EUR"}
+        shop.put(f"/products/{product_id}", json=body, headers=service).raise_for_status()
+        place = post("/inventory/locations", {"code": "main", "name": "Main"}, service)["location_id"]
+        stock = {"product_id": product_id, "location_id": place, "kind": "received", "units": 3, "reason": "test"}
+        post("/inventory/movements", stock, service)
+        post("/register", {"email": "new@example.org"})
+        mail = shelfwise("users", "mail", "new@example.org")
+        shop.post("/register/confirm", json={"token": mail["token"], "password": "a long password"}).raise_for_status()
+        tokens = post("/login", {"email": "new@example.org", "password": "a long password"})
+        login = {"Authorization": f"Bearer {tokens['access_token']}"}
+        post("/cart", {"product_id": product_id, "quantity": 2}, login)
+        address = {"name": "New", "line1": "1 Main St", "city": "Bonn", "country": "DE"}
+        agreed = {"email": "new@example.org", "expected_total_minor": 2 * 500, "currency": "EUR"}
+        order = post("/orders", {"shipping_address": address} | agreed, login)
+        payment = {"order_id": order["order_id"], "provider": "sandbox", "method": "card_ok"}
+        assert post("/payments", payment, login)["status"] == "succeeded"
+    then = "update orders set placed_at = placed_at - interval '2 days' where order_id = $1"
+    asyncio.run(run(shelfwise.env["DATABASE_URL"], then, UUID(order["order_id"])))
+    return order["user_id"], product_id
+
+
+async def run(url, statement, *values):
+    connection = await asyncpg.connect(driver_url(url))
+    await connection.execute(statement, *values)
+    await connection.close()
+
+
+@pytest.fixture(scope="module")
+def airflow(shelfwise, free_port, stack_root, newcomer):
     shelfwise("backfill")  # the days before: the clock only ever starts the latest night
     with EmbeddedAirflow(stack_root / "airflow", free_port(), env=shelfwise.env) as airflow:
         # The API server shares its cores with the tasks: an answer may take long, only the night has a limit.
@@ -122,6 +170,13 @@ def test_discovery_stays_in_the_camp_and_shows_nothing_bought_before(shelfwise, 
     others = [product for product, category in categories.items() if category == own_shop.CAMPS["reader"]]
     left = set(others) - known
     assert set(discovered[: len(left)]) == left
+
+
+def test_what_was_ordered_through_the_api_is_recommended_to_be_bought_again(shelfwise, night, newcomer):
+    user_id, product_id = newcomer
+    shelf = shelfwise.ask(f"/users/{user_id}/recommendations", slot="buy_again", k=5)
+    assert shelf["source"] == "personal"
+    assert product_id in [item["product_id"] for item in shelf["items"]]
 
 
 def test_without_prices_there_is_no_price_and_no_error(shelfwise, night):

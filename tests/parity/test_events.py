@@ -37,7 +37,8 @@ async def sent(shop_url, redis_url, method, path, body):
         (await shop.request(method, path, json=body)).raise_for_status()
     engine = create_engine(shop_url)
     async with engine.begin() as connection:
-        rows = (await connection.execute(text("delete from outbox returning outbox_id, topic, payload::text"))).all()
+        take = "delete from outbox returning outbox_id, topic, payload::text, event_id::text, aggregate"
+        rows = (await connection.execute(text(take))).all()
     await engine.dispose()
     bus = RedisStreams(redis_url)
     await bus.publish([Message(*row[1:]) for row in sorted(rows)])

@@ -1,16 +1,23 @@
 """The command line: quick to answer, errors in one line, steps called with the right day."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from datetime import date
 
+import asyncpg
 import httpx
 import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from commerce_core.accounts import staff
+from commerce_core.accounts.schemas import Roles
+from commerce_core.audit.service import Auditor
+from commerce_core.db import driver_url
+from commerce_core.migrate import upgrade
 from pipelines.day import StepState
 from shelfwise import cli
 from shelfwise.local.processes import StartError
@@ -150,3 +157,29 @@ def test_roles_that_there_are_not_are_named(run):
     done = run("users", "grant", "ann@example.com", "king")
     assert done.exit_code == 2
     assert "support, merchandiser, analyst, operator" in done.stderr.replace("\n", " ")
+
+
+def test_a_trail_that_was_changed_ends_with_status_1_and_names_the_entry(postgres_url, tmp_path, monkeypatch):
+    """The whole command, on a database whose owner has changed an entry."""
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    upgrade(postgres_url)
+    before, after = Roles(roles=[]), Roles(roles=["support"])
+    staff.once(postgres_url, lambda to: Auditor("service", "PUT /x", "r").wrote(to, "product:1", before, after))
+    whole = python("-m", "shelfwise", "audit", "verify", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    assert json.loads(whole.stdout)["entries"] == 1
+    (tmp_path / "before.json").write_text(whole.stdout)
+    again = python("-m", "shelfwise", "audit", "verify", "--since", "before.json", cwd=tmp_path)
+    assert again.stdout == whole.stdout
+
+    async def forge():
+        connection = await asyncpg.connect(driver_url(postgres_url))
+        await connection.execute("alter table audit_entries disable trigger all")
+        name = await connection.fetchval("update audit_entries set actor = 'mallory' returning entry_id")
+        await connection.close()
+        return name
+
+    name = asyncio.run(forge())
+    broken = python("-m", "shelfwise", "audit", "verify", cwd=tmp_path)
+    assert (broken.returncode, broken.stdout) == (1, "")
+    assert f"shelfwise: entry {name} " in broken.stderr

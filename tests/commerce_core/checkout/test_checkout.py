@@ -1,5 +1,7 @@
 """From cart to order: what it costs, what is held, what is refused."""
 
+import asyncio
+
 import pytest
 
 from tests.commerce_core.buyers import ADDRESS, Buyer, stock_up
@@ -74,6 +76,15 @@ async def test_a_cart_becomes_one_order_only(ann, db):
     await ann.put(await stock_up(db, 10))
     assert (await ann.order(500)).status_code == 201
     assert refusal(await ann.order(500)) == (409, "cart_empty")
+
+
+async def test_ten_orders_of_one_cart_at_once_are_one(ann, db):
+    soap = await stock_up(db, 10)
+    await ann.put(soap)
+    answers = await asyncio.gather(*(ann.order(500) for _ in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
+    assert {refusal(answer)[1] for answer in answers if answer.status_code == 409} == {"cart_empty"}
+    assert await db.fetchval("select held_units from stock_levels where product_id = $1", soap) == 1
 
 
 async def test_the_same_key_gives_the_same_order(ann, db):

@@ -3,8 +3,10 @@
 import asyncio
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
+from commerce_core.db import driver_url
 from commerce_core.payments.providers import Outcome
 from commerce_core.payments.service import settle
 
@@ -100,6 +102,23 @@ async def test_an_order_that_is_not_paid_in_time_is_cancelled(ann, sweeper, db, 
     assert await sweeper.orders() == 1
     assert await stock(db, soap) == (10, 0, 0)
     assert refusal(await ann.pay(order_id)) == (409, "order_is_cancelled")
+
+
+async def test_orders_that_end_hold_the_stock_of_one_at_a_time(ann, sweeper, db, shop_url, ordered):
+    """Or they would hold a product while they wait for another, and deadlock with who wants both."""
+    (_, later), (_, first) = [await ordered() for _ in range(2)]
+    await db.execute("update order_checkouts set pay_by = now()")
+    lock = "select from stock_levels where product_id = $1 for update nowait"
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    buyer = await asyncpg.connect(driver_url(shop_url))
+    async with buyer.transaction():
+        await buyer.execute(lock, first)
+        ending = asyncio.create_task(sweeper.orders())
+        while not await db.fetchval(waiting):
+            await asyncio.sleep(0.01)
+        await buyer.execute(lock, later)
+    assert await ending == 2
+    await buyer.close()
 
 
 async def test_an_order_that_is_just_being_paid_is_not(ann, sweeper, db, ordered):

@@ -4,6 +4,7 @@ Every guard here was seen failing when it was taken away: docs/adr/0021.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -13,6 +14,7 @@ from sqlalchemy import text
 
 from commerce_core.consumers import desk, inbox
 from commerce_core.consumers.inbox import Delivery
+from commerce_core.consumers.runner import Runner
 from commerce_core.outbox.relay import RELAY_LOCK, carry
 from tests.commerce_core.consumers.conftest import once, until
 
@@ -183,3 +185,23 @@ async def test_a_statement_that_hangs_fails_as_others_do(db, tell, notes, consum
         await until(lambda: written_all(written, 1))
         await until(lambda: db.fetchval("select count(*) from consumer_inbox where state = 'dead'"))
     assert await written() == {"b": [2]}
+
+
+async def test_a_cancellation_that_somebody_swallowed_still_ends_it(shop_url, notes):
+    """As drivers do when it meets their answer."""
+
+    class Swallowing:
+        async def prepare(self):
+            return False
+
+        async def receive(self):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            return []
+
+    task = asyncio.create_task(Runner(shop_url, notes.consumer, Swallowing()).run())
+    await asyncio.sleep(1)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=10)
+    assert done
+    assert task.cancelled()

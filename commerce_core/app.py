@@ -24,6 +24,7 @@ import commerce_core.inventory.routes
 import commerce_core.invoices.routes
 import commerce_core.orders.routes
 import commerce_core.payments.routes
+import commerce_core.pricebooks.routes
 import commerce_core.wishlist.routes
 from commerce_core import idempotency, logs
 from commerce_core.accounts import limits, mails, sessions
@@ -127,6 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
         commerce_core.inventory.routes,
         commerce_core.audit.routes,
         commerce_core.events.routes,
+        commerce_core.pricebooks.routes,  # before the exports: one of them is its own
         commerce_core.export.routes,
     ):
         app.include_router(rooms.router)

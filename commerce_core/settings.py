@@ -9,9 +9,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from commerce_core.accounts import passwords
 from commerce_core.accounts.tokens import signing_keys
 from commerce_core.invoices.schemas import Seller
+from commerce_core.pricebooks.limits import PriceLimits
 
 
-class Settings(BaseSettings):
+class Settings(PriceLimits, BaseSettings):
     """The commerce core's environment."""
 
     model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)  # secrets are among it

@@ -8,6 +8,7 @@ import commerce_core.cart.models
 import commerce_core.catalog.models
 import commerce_core.checkout.models
 import commerce_core.consumers.models
+import commerce_core.costs.models
 import commerce_core.events.models
 import commerce_core.fulfilment.models
 import commerce_core.idempotency
@@ -17,6 +18,7 @@ import commerce_core.loads.models
 import commerce_core.orders.models
 import commerce_core.outbox.models
 import commerce_core.payments.models
+import commerce_core.pricebooks.models
 import commerce_core.promotions.models
 import commerce_core.sales.models
 import commerce_core.users.models

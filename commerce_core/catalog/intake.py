@@ -22,8 +22,10 @@ _PRICE = ("list_price_minor", "price_minor", "currency")
 
 
 async def alone(session: AsyncSession, product_id: UUID) -> None:
-    """Nobody else puts the product in until the transaction ends."""
+    """Nobody else puts the product in, or publishes a price of it, until the transaction ends."""
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(product_id), 0))))
+    row = select(Product.product_id).where(Product.product_id == product_id)
+    await session.execute(row.with_for_update(key_share=True))
 
 
 async def put_product(session: AsyncSession, product_id: UUID, body: ProductBody) -> bool:

@@ -107,3 +107,4 @@ class PriceHistory(Table):
     price_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(CHAR(3))
     source: Mapped[str]
+    version: Mapped[int | None] = mapped_column(ForeignKey("price_versions.version"))  # that published it, if one did

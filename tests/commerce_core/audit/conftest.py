@@ -132,6 +132,36 @@ async def _mail(world):
     return f"/account-mails/{mail}", None, f"account-mail:{mail}"
 
 
+async def _book(world, upto):
+    """The next step of a new price book that has come so far."""
+    product, _ = await world.stock()
+    move = {"from_minor": 500, "list_price_minor": 500, "price_minor": 490, "low_minor": 450, "high_minor": 500}
+    line = {"product_id": str(product), "currency": "USD", "reasons": ["x"]} | move
+    proposal = {"policy": str(uuid4()), "day": "2026-11-27", "lines": [line]}
+    if upto == "":
+        return "/price-books", proposal, None
+    others = "insert into products (external_id, name, price_minor, currency) select uuidv7()::text, 'Other', 1, 'USD'"
+    await world.db.execute(f"{others} from generate_series(1, 500)")
+    book_id = (await world.service.post("/price-books", json=proposal)).json()["book_id"]
+    ends = {"low": 0, "high": 1}
+    simulation = {"method": "x", "margin_minor": ends, "revenue_minor": ends, "units": ends}
+    steps = {"simulation": simulation, "guard": None, "approval": None}
+    for step, body in steps.items():
+        if step == upto:
+            return f"/price-books/{book_id}/{step}", body, f"price_book:{book_id}"
+        done = await world.service.post(f"/price-books/{book_id}/{step}", json=body)
+        assert done.is_success, done.text
+    body = {"reason": "x"} if upto == "rejection" else None
+    return f"/price-books/{book_id}/{upto}", body, f"price_book:{book_id}"
+
+
+async def _rollback(world):
+    path, _, _ = await _book(world, "publication")
+    before = (await world.service.get("/price-books/live")).json()["version"] or 0
+    assert (await world.service.post(path)).is_success
+    return "/price-books/rollback", {"to_version": before, "reason": "x"}, "prices"
+
+
 # How to change something by each route that is for staff or services: path, body, and what it is of.
 REQUESTS = {
     "PUT /products/{product_id}": _product,
@@ -146,6 +176,14 @@ REQUESTS = {
     "POST /inventory/movements": _movement,
     "POST /inventory/transfers": _transfer,
     "POST /account-mails/{mail_id}": _mail,
+    "POST /price-books": lambda world: _book(world, ""),
+    "POST /price-books/{book_id}/simulation": lambda world: _book(world, "simulation"),
+    "POST /price-books/{book_id}/guard": lambda world: _book(world, "guard"),
+    "POST /price-books/{book_id}/approval": lambda world: _book(world, "approval"),
+    "POST /price-books/{book_id}/rejection": lambda world: _book(world, "rejection"),
+    "POST /price-books/{book_id}/canary": lambda world: _book(world, "canary"),
+    "POST /price-books/{book_id}/publication": lambda world: _book(world, "publication"),
+    "POST /price-books/rollback": _rollback,
 }
 
 

@@ -231,7 +231,7 @@ class TestRollback:
     async def test_the_guards_hold(self, desk, stock, price_of, db):
         """The price before the rise lies below a cost that has risen since: it stays."""
         soap, before = await stock(900), await desk.live()
-        await desk.published(line(soap, 950, start=900))
+        await desk.published(line(soap, 940, start=900))
         await db.execute(
             "insert into product_costs (product_id, valid_from, cost_minor, currency, source)"
             " values ($1, now(), 890, 'EUR', 'test')",
@@ -239,7 +239,7 @@ class TestRollback:
         )
         did = (await desk.back(before)).json()
         assert (did["changed"], did["skipped"]) == (0, {"below_cost": 1})
-        assert await price_of(soap) == 950
+        assert await price_of(soap) == 940
 
     async def test_a_version_that_is_to_come_is_not_found(self, desk):
         assert (await desk.back(10**6)).status_code == 404

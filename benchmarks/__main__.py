@@ -1,10 +1,10 @@
-"""Measured claims: `python -m benchmarks ingest|recommend|serve|refresh|chaos|checkout`; the last line printed is one
-JSON object."""
+"""Measured claims: `python -m benchmarks ingest|recommend|serve|refresh|chaos|checkout|offers`; the last line printed
+is one JSON object."""
 
 import importlib
 import sys
 
-NAMES = ("ingest", "recommend", "serve", "refresh", "chaos", "checkout")
+NAMES = ("ingest", "recommend", "serve", "refresh", "chaos", "checkout", "offers")
 USAGE = f"usage: python -m benchmarks {{{'|'.join(NAMES)}}} [--help] [options of that benchmark]"
 
 

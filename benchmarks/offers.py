@@ -19,8 +19,10 @@ from benchmarks import offers_simulated
 from benchmarks.offers_journey import Journey, read
 from contracts.conf import load
 from models.offer_assignment import UNRECORDED, Options, choose
-from models.offer_features import LONG_AGO_DAYS, NAMES, Flags, Floats, Ints, bought, features
-from models.offers import OfferParams, Response, boosted, coupon_scores, mean_score, probability
+from models.offer_coupons import coupon_scores
+from models.offer_features import NAMES, features
+from models.offer_world import YEAR_DAYS, Flags, Floats, Ints, bought
+from models.offers import OfferParams, Response, boosted, mean_score, probability
 
 LEARNED = (27, *range(1, 14))
 TESTED, TUNED = (14, 16, 17, 18, 19), (8, 9, 10, 11, 12, 13)
@@ -58,7 +60,7 @@ class Year:
             mine = world.addressed.campaign == campaign
             users = world.addressed.user[mine]
             known = world.known_before(int(world.campaigns.first_day[campaign]))
-            table = features(known, campaign, users, self.params.features)
+            table = features(known, campaign, users, self.params.features, self.params.coupons)
             self.made[number] = (table, world.redeemed()[mine], users)
         return self.made[number]
 
@@ -178,8 +180,8 @@ def coupon_report(year: Year, number: int) -> dict[str, dict[str, float]]:
     first = int(plan.first_day[campaign])
     known = world.known_before(first)
     good_for = plan.good_for(campaign, known.products)
-    own = (bought(known, users, first, LONG_AGO_DAYS) @ good_for).toarray()
-    everybody = bought(known, np.arange(known.users), first, LONG_AGO_DAYS) @ good_for
+    own = (bought(known, users, first, YEAR_DAYS) @ good_for).toarray()
+    everybody = bought(known, np.arange(known.users), first, YEAR_DAYS) @ good_for
     popular = np.maximum(np.asarray(everybody.sum(axis=0)).ravel(), 1)
     scores = {
         "purchases_with_coupons": coupon_scores(known, campaign, users, year.params.coupons),

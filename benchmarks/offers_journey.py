@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from models.offer_features import KINDS, Addressed, Campaigns, Ints, Purchases, Redemptions, World
+from models.offer_world import KINDS, Addressed, Campaigns, Ints, Purchases, Redemptions, World
 
 FILES = ("transactions", "products", "campaigns", "campaign_descriptions", "coupons", "coupon_redemptions")
 # A coupon belongs to its campaign, as in the shop: one code in two campaigns is two coupons. Products that only a

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.offer_assignment import AssignmentParams, Options, choose
-from models.offer_features import NAMES, Floats, Ints
+from models.offer_features import NAMES
+from models.offer_world import Floats, Ints
 from models.offers import OfferParams, boosted, mean_score, probability
 from models.uplift import Uplift, qini
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix, vstack
 
-from models.offer_features import Flags, Floats, Ints
+from models.offer_world import Flags, Floats, Ints
 from models.policy import fraction
 
 UNRECORDED = -1

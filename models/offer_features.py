@@ -1,23 +1,17 @@
 """What is known of shoppers on the morning of a campaign: whether they used coupons before, how they buy, and what of
 the campaign's products they buy anyway.
 
-Everything is numbered from 0 (users, products, categories, campaigns, coupons), days are whole numbers. `known_before`
-cuts a world at a day, and `features` refuses one that reaches further, so none can hold the future. Recorded facts
+None can hold the future: `features` refuses a world that reaches past the first morning of the campaign. Recorded facts
 about a person (age, income) are no features: they stay apart, to tell whether a policy is fair.
 """
 
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from models.offer_coupons import CouponParams, coupon_scores
+from models.offer_world import KINDS, YEAR_DAYS, Flags, Floats, Ints, World, bought
 
-KINDS = ("A", "B", "C")
 NAMES = (
     # coupons used before
     "received", "redeemed", "own_rate", "ratio", "expected", "kind_rate", "kind_times_own", "same_kind_received",
@@ -28,10 +22,9 @@ NAMES = (
     "baskets", "baskets_recent", "baskets_quarter", "paid_recent", "paid_quarter", "last_visit_age", "products",
     # the campaign, and what of it the shopper buys
     "kind_a", "kind_b", "kind_c", "length_days", "coupons", "campaign_products", "own_lines", "own_lines_recent",
-    "own_share", "own_coupons", "own_coupons_recent",
+    "own_share", "own_coupons", "own_coupons_recent", "best_coupon", "best_5_coupons", "best_16_coupons",
 )  # fmt: skip
 RECENT_DAYS, AFFINITY_DAYS, QUARTER_DAYS = 28, 56, 84
-LONG_AGO_DAYS = 365  # the age of what never happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,97 +37,7 @@ class OfferFeatureParams:
     """Of a redemption, and of a line bought with a coupon."""
 
 
-@dataclass(frozen=True, slots=True)
-class Purchases:
-    """Lines bought. All (lines,)"""
-
-    user: Ints
-    product: Ints
-    basket: Ints
-    day: Ints
-    paid_minor: Ints
-    couponed: Flags
-
-
-@dataclass(frozen=True, slots=True)
-class Addressed:
-    """Shoppers whom campaigns sent coupons. Both (pairs,)"""
-
-    user: Ints
-    campaign: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class Redemptions:
-    """Coupons used. All (redemptions,)"""
-
-    user: Ints
-    coupon: Ints
-    day: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class Campaigns:
-    """Kind, first and last day of each campaign, and the coupons with their products."""
-
-    kind: Ints  # (campaigns,) position in KINDS
-    first_day: Ints  # (campaigns,)
-    last_day: Ints  # (campaigns,) inclusive
-    coupon_campaign: Ints  # (coupons,)
-    pair_coupon: Ints  # (pairs,) a coupon is good for a product
-    pair_product: Ints  # (pairs,)
-
-    def coupons(self, campaign: int) -> Ints:
-        """The campaign's coupons, ascending."""
-        return np.flatnonzero(self.coupon_campaign == campaign)
-
-    def good_for(self, campaign: int, products: int) -> csr_matrix:
-        """1 where a coupon of the campaign is good for a product. (products, coupons of the campaign)"""
-        coupons = self.coupons(campaign)
-        mine = self.coupon_campaign[self.pair_coupon] == campaign
-        columns = np.searchsorted(coupons, self.pair_coupon[mine])
-        ones = np.ones(len(columns))
-        return csr_matrix((ones, (self.pair_product[mine], columns)), shape=(products, len(coupons)))
-
-
-Rows = TypeVar("Rows", Purchases, Addressed, Redemptions)
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """A shop's history up to some day."""
-
-    users: int
-    products: int
-    purchases: Purchases
-    addressed: Addressed
-    redemptions: Redemptions
-    campaigns: Campaigns
-
-    def known_before(self, day: int) -> "World":
-        """What had happened before the morning of that day: lines, redemptions, and campaigns that had begun."""
-        bought, used = self.purchases, self.redemptions
-        begun = self.campaigns.first_day[self.addressed.campaign] < day
-        return replace(
-            self,
-            purchases=taken(bought, bought.day < day),
-            addressed=taken(self.addressed, begun),
-            redemptions=taken(used, used.day < day),
-        )
-
-    def redeemed(self) -> Flags:
-        """Whether each addressed shopper used any coupon of that campaign. (pairs,)"""
-        campaigns = len(self.campaigns.kind)
-        used = self.campaigns.coupon_campaign[self.redemptions.coupon] + campaigns * self.redemptions.user
-        return np.isin(self.addressed.campaign + campaigns * self.addressed.user, used)
-
-
-def taken(rows: Rows, which: Flags) -> Rows:
-    """Only these rows."""
-    return type(rows)(*(getattr(rows, name)[which] for name in rows.__slots__))
-
-
-def features(known: World, campaign: int, users: Ints, params: OfferFeatureParams) -> Floats:
+def features(known: World, campaign: int, users: Ints, params: OfferFeatureParams, ranking: CouponParams) -> Floats:
     """One row per shopper as of the campaign's first morning; none is below 0. (users, NAMES)
 
     ValueError when `known` holds anything of that day or later.
@@ -145,7 +48,7 @@ def features(known: World, campaign: int, users: Ints, params: OfferFeatureParam
         raise ValueError(f"campaign {campaign} begins on day {as_of}; what is known reaches further")
     columns = _coupons_used(known, campaign, as_of, params)
     columns |= _coupons_at_the_till(known, campaign, as_of, params.half_life_days) | _buying(known, as_of)
-    columns |= _affinity(known, campaign, as_of, users)
+    columns |= _affinity(known, campaign, as_of, users, ranking)
     table = [value[users] if len(value) == known.users else value for value in columns.values()]
     assert tuple(columns) == NAMES
     return np.column_stack([np.broadcast_to(value, len(users)) for value in table])
@@ -168,7 +71,7 @@ def _coupons_used(known: World, campaign: int, as_of: int, params: OfferFeatureP
     expected = count(sent.user, rates[kinds])
     ratio = (had + prior * overall) / (expected + prior * overall)
     age = as_of - used.day
-    last = np.full(known.users, LONG_AGO_DAYS)
+    last = np.full(known.users, YEAR_DAYS)
     np.minimum.at(last, used.user, age)
     runs = plan.last_day[plan.coupon_campaign[used.coupon]] >= as_of
     return {
@@ -204,7 +107,7 @@ def _coupons_at_the_till(known: World, campaign: int, as_of: int, half_life_days
         return np.bincount(user, weights, minlength=known.users).astype(np.float64)
 
     couponed, baskets = count(lines.user, lines.couponed), count(who, with_coupon)
-    last = np.full(known.users, LONG_AGO_DAYS)
+    last = np.full(known.users, YEAR_DAYS)
     np.minimum.at(last, lines.user[lines.couponed], age[lines.couponed])
     covered = np.zeros(known.products, dtype=bool)
     covered[plan.pair_product[plan.coupon_campaign[plan.pair_coupon] == campaign]] = True
@@ -227,7 +130,7 @@ def _buying(known: World, as_of: int) -> dict[str, Floats]:
     lines = known.purchases
     _, first = np.unique(lines.basket, return_index=True)
     visits, visit_age = lines.user[first], as_of - lines.day[first]
-    last = np.full(known.users, LONG_AGO_DAYS)
+    last = np.full(known.users, YEAR_DAYS)
     np.minimum.at(last, visits, visit_age)
     pairs = np.unique(lines.user * known.products + lines.product) // max(known.products, 1)
 
@@ -246,10 +149,10 @@ def _buying(known: World, as_of: int) -> dict[str, Floats]:
     }
 
 
-def _affinity(known: World, campaign: int, as_of: int, users: Ints) -> dict[str, Floats]:
+def _affinity(known: World, campaign: int, as_of: int, users: Ints, ranking: CouponParams) -> dict[str, Floats]:
     plan = known.campaigns
     good_for = plan.good_for(campaign, known.products)
-    ever, recent = (bought(known, users, as_of, days) for days in (LONG_AGO_DAYS, AFFINITY_DAYS))
+    ever, recent = (bought(known, users, as_of, days) for days in (YEAR_DAYS, AFFINITY_DAYS))
     covered = np.asarray(good_for.sum(axis=1)).ravel() > 0
 
     def each(value: float) -> Floats:
@@ -260,6 +163,7 @@ def _affinity(known: World, campaign: int, as_of: int, users: Ints) -> dict[str,
         whole[users] = values
         return whole
 
+    best = -np.sort(-coupon_scores(known, campaign, users, ranking), axis=1)
     lines = np.asarray(ever.sum(axis=1)).ravel()
     own = np.asarray(ever @ covered).ravel()
     kinds = {f"kind_{name.lower()}": each(plan.kind[campaign] == n) for n, name in enumerate(KINDS)}
@@ -272,18 +176,7 @@ def _affinity(known: World, campaign: int, as_of: int, users: Ints) -> dict[str,
         "own_share": spread(own / np.maximum(lines, 1)),
         "own_coupons": spread(np.diff((ever @ good_for).tocsr().indptr).astype(np.float64)),
         "own_coupons_recent": spread(np.diff((recent @ good_for).tocsr().indptr).astype(np.float64)),
+        "best_coupon": spread(best[:, 0]),
+        "best_5_coupons": spread(best[:, :5].sum(axis=1)),
+        "best_16_coupons": spread(best[:, :16].sum(axis=1)),
     }
-
-
-def bought(known: World, users: Ints, as_of: int, days: int, half_life_days: float | None = None) -> csr_matrix:
-    """Lines of each product that each of these shoppers bought in the `days` before `as_of`; faded with a half-life.
-
-    (users, products)
-    """
-    lines = known.purchases
-    row = np.full(known.users, -1)
-    row[users] = np.arange(len(users))
-    mine = (row[lines.user] >= 0) & (lines.day >= as_of - days) & (lines.day < as_of)
-    weight = np.ones(mine.sum()) if half_life_days is None else 0.5 ** ((as_of - lines.day[mine]) / half_life_days)
-    at = (row[lines.user[mine]], lines.product[mine])
-    return csr_matrix((weight, at), shape=(len(users), known.products))

@@ -1,11 +1,11 @@
-"""Who uses a coupon of a campaign, and which: a response model, and a ranking of coupons for each shopper.
+"""Who uses a coupon of a campaign: a response model, and what a redemption is worth.
 
 The response is a logistic regression over the features of models.offer_features, and LightGBM's trees, which begin
 where it ends and correct it: at a few thousand pairs trees alone are worse. It says who uses a coupon, not whom a
 coupon makes buy: that takes hold-outs (models.uplift).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import lightgbm as lgb
@@ -13,7 +13,9 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from models.offer_assignment import AssignmentParams
-from models.offer_features import LONG_AGO_DAYS, NAMES, Flags, Floats, Ints, OfferFeatureParams, World, bought, taken
+from models.offer_coupons import CouponParams
+from models.offer_features import NAMES, OfferFeatureParams
+from models.offer_world import Flags, Floats
 from models.uplift import UpliftParams
 
 
@@ -121,46 +123,6 @@ def expected_gain(
     of them bring a margin that was not there before. (pairs,)"""
     gained = np.where(bought_lately, params.incremental_own, params.incremental)
     return np.asarray(redeems * (gained * margin_minor - off_minor))
-
-
-@dataclass(frozen=True, slots=True)
-class CouponParams:
-    """conf/offers.toml [coupons]: how the coupons of a campaign are put in order for a shopper."""
-
-    own_power: float
-    """Of the lines of the coupon's products that the shopper bought."""
-    popular_power: float
-    """Of the lines that everybody bought, by which that is divided."""
-    proneness: float
-    """Weight of how often those products are bought with a coupon, root of the share."""
-    with_coupon: float
-    """Weight of lines that the shopper bought with a coupon, log."""
-    popular: float
-    """Weight of lines that everybody bought with a coupon, log: what orders coupons of products not bought before."""
-
-
-def coupon_scores(known: World, campaign: int, users: Ints, params: CouponParams) -> Floats:
-    """How likely each shopper uses each coupon of the campaign, in the order of `Campaigns.coupons`; unitless.
-
-    Own purchases over a root of popularity find what is the shopper's own; the rest is for products that people buy
-    with coupons. (users, coupons)
-    """
-    as_of = int(known.campaigns.first_day[campaign])
-    good_for = known.campaigns.good_for(campaign, known.products)
-    couponed = replace(known, purchases=taken(known.purchases, known.purchases.couponed))
-    everyone = np.arange(known.users)
-    own, own_couponed = (
-        (bought(world, users, as_of, LONG_AGO_DAYS) @ good_for).toarray() for world in (known, couponed)
-    )
-    lines, lines_couponed = (
-        np.asarray((bought(world, everyone, as_of, LONG_AGO_DAYS) @ good_for).sum(axis=0)).ravel()
-        for world in (known, couponed)
-    )
-    popular = np.maximum(lines, 1)
-    scores = own**params.own_power / popular**params.popular_power
-    scores *= 1 + params.proneness * np.sqrt(lines_couponed / popular)
-    scores += params.with_coupon * np.log1p(own_couponed)
-    return np.asarray(scores + params.popular * np.log1p(lines_couponed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Self
 import lightgbm as lgb
 import numpy as np
 
-from models.offer_features import Flags, Floats
+from models.offer_world import Flags, Floats
 
 
 class UpliftError(ValueError):

@@ -203,6 +203,6 @@ def assign(options: Options, wanted: Flags, drawn: Drawn, offers: int) -> Assign
     held, tried = drawn.held_out.mean(), drawn.explored.mean()
     by_chance = drawn.explored[options.user] & (drawn.offer[options.user] == options.offer)
     may = options.free[options.user] > 0
-    policy = wanted & ~drawn.held_out[options.user] & ~drawn.explored[options.user]
+    policy = wanted & may & ~drawn.held_out[options.user] & ~drawn.explored[options.user]
     propensity = np.where(may, wanted * (1 - held - tried) + tried / max(offers, 1), 0.0)
     return Assigned(policy | (by_chance & may), propensity, drawn)

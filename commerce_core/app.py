@@ -16,6 +16,7 @@ import commerce_core.audit.routes
 import commerce_core.cart.routes
 import commerce_core.catalog.routes
 import commerce_core.checkout.routes
+import commerce_core.costs.routes
 import commerce_core.events.routes
 import commerce_core.export.routes
 import commerce_core.fulfilment.routes
@@ -128,6 +129,7 @@ def create_app(settings: Settings) -> FastAPI:
         commerce_core.inventory.routes,
         commerce_core.audit.routes,
         commerce_core.events.routes,
+        commerce_core.costs.routes,
         commerce_core.pricebooks.routes,  # before the exports: one of them is its own
         commerce_core.export.routes,
     ):

@@ -61,6 +61,11 @@ class Settings(PriceLimits, BaseSettings):
         return Seller(name=name, address=address, tax_id=tax_id) if name else None
 
     @property
+    def own_names(self) -> list[str]:
+        """Under which names an offer is our own."""
+        return [self.SELLER_NAME, *self.PRICE_OWN_NAMES]
+
+    @property
     def held_for(self) -> timedelta:
         return timedelta(seconds=self.HOLD_S)
 

@@ -120,6 +120,22 @@ PROMOTIONS = Table(
     ),
 )
 
+COSTS = Table(
+    name="costs",
+    layer="raw",
+    grain="one row per cost that the shop was told; it holds until the product's next one; day = UTC day of ts",
+    key=("product_id", "currency", "valid_from"),
+    columns=(
+        DAY,
+        PRODUCT,
+        Column("cost_minor", "int64", "what one unit costs the shop, minor units", low=0),
+        CURRENCY,
+        Column("source", "string", "who said so"),
+        Column("valid_from", "timestamp", "instant from which it holds, which may lie ahead"),
+        Column("ts", "timestamp", "instant at which the shop was told"),
+    ),
+)
+
 # --- raw too, but from the bus: what serving showed (contracts.exposures) ------------------------------------------
 
 POLICIES = ("champion", "challenger")
@@ -386,7 +402,7 @@ OUTCOMES = Table(
     ),
 )
 
-RAW = (ORDERS, ORDER_STATUS, CLICKS, CATALOG, PRICES, PROMOTIONS)  # the shop's
+RAW = (ORDERS, ORDER_STATUS, CLICKS, CATALOG, PRICES, PROMOTIONS, COSTS)  # the shop's
 BUS = (EXPOSURES,)
 FEATURES = (INTERACTIONS, PRODUCTS, USER_PRODUCT, CHANNEL_PRODUCT, PRICE_WEEKS, TRENDING, BOUGHT_TOGETHER)
 MARTS = (USER_LISTS, NEIGHBOURS, POPULAR, ITEM_VECTORS, PRICE_SIGNALS)  # all that is sent

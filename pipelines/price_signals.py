@@ -9,10 +9,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from contracts import conf
-from contracts.tables import CATALOG, PRICE_SIGNALS, PRICE_WEEKS, PRODUCTS
+from contracts.tables import CATALOG, COSTS, PRICE_SIGNALS, PRICE_WEEKS, PRODUCTS
 from models import elasticity
 from models.elasticity import LEVELS, EffectParams
 from pipelines.lake import Lake
+from pipelines.schemas import spark_schema
 from pipelines.settings import Settings
 from pipelines.spark import session
 from pipelines.tracking import CHAMPION, Tracking
@@ -33,6 +34,7 @@ def build(day: date, settings: Settings | None = None) -> dict[str, object]:
     built = price_signals(
         lake.frame(spark, PRODUCTS, days=(day, as_of)),
         lake.frame(spark, CATALOG, days=(date.min, as_of)),
+        unit_costs(told_costs(spark, lake, as_of), as_of),
         weeks.where(F.col("week_start") > F.lit(as_of - timedelta(weeks=params.recent_weeks + 1))),
         spread(spark, effects),
     )
@@ -58,12 +60,30 @@ def spread(spark: SparkSession, effects: pa.Table) -> dict[str, DataFrame]:
     return {level: frame.where(F.col("level") == level).drop("level") for level in LEVELS}
 
 
+def told_costs(spark: SparkSession, lake: Lake, as_of: date) -> DataFrame:
+    """COSTS up to the day before `as_of`; none in a lake that was filled before there were any."""
+    if lake.version(COSTS) is None:
+        return spark.createDataFrame([], spark_schema(COSTS))
+    return lake.frame(spark, COSTS, days=(date.min, as_of))
+
+
+def unit_costs(costs: DataFrame, as_of: date) -> DataFrame:
+    """What each product costs the shop at the end of the day before `as_of`, in each currency that it was told in.
+
+    In:  contracts.tables.COSTS up to that day.
+    Out: product_id, currency, cost_minor; of what was told for a time to come nothing.
+    """
+    begun = costs.where(F.col("valid_from") < F.lit(as_of).cast("timestamp"))
+    return begun.groupBy("product_id", "currency").agg(F.max_by("cost_minor", "valid_from").alias("cost_minor"))
+
+
 def price_signals(
-    products: DataFrame, catalog: DataFrame, recent: DataFrame, effects: dict[str, DataFrame]
+    products: DataFrame, catalog: DataFrame, costs: DataFrame, recent: DataFrame, effects: dict[str, DataFrame]
 ) -> DataFrame:
     """All that the price policy reads, from the product's own effect or that of the nearest node above it.
 
-    In:  contracts.tables.PRODUCTS of one day, CATALOG up to it, PRICE_WEEKS of its last weeks, effects by level.
+    In:  contracts.tables.PRODUCTS of one day, CATALOG up to it, unit costs, PRICE_WEEKS of its last weeks, effects by
+         level.
     Out: contracts.tables.PRICE_SIGNALS. A product without a regular price has its price as such.
     """
     active = catalog.groupBy("product_id").agg(F.max_by("status", "ts").alias("status")).where("status = 'active'")
@@ -81,6 +101,7 @@ def price_signals(
     return (
         keyed.withColumn("effect", effect)
         .join(_recent(recent), "product_id", "left")
+        .join(costs, ["product_id", "currency"], "left")
         .select(
             "day",
             "product_id",
@@ -89,7 +110,7 @@ def price_signals(
             .otherwise(F.col("price_minor"))
             .alias("list_price_minor"),
             "price_minor",
-            F.lit(None).cast("long").alias("cost_minor"),  # the shop exports no costs
+            "cost_minor",
             "effect.elasticity",
             "effect.elasticity_se",
             "effect.identified_by",

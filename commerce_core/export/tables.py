@@ -99,4 +99,11 @@ EXPORTS = {
         span="promotions r",
         place_is_day=True,
     ),
+    "costs": Export(
+        columns="c.product_id::text as product_id, c.cost_minor, c.currency, c.source, c.valid_from, c.known_at as ts",
+        source="product_costs c",
+        place="c.known_at",
+        key="c.product_id",
+        span="product_costs c",
+    ),
 }

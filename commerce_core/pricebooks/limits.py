@@ -26,6 +26,10 @@ class PriceLimits(BaseModel):
     PRICE_ONE_REVENUE_BPS: int = Field(default=3000, ge=0, description="likewise")
     PRICE_CANARY_BPS: int = Field(default=1000, gt=0, lt=BPS, description="share of clusters in the canary")
 
+    PRICE_RIVAL_HOURS: float = Field(default=72.0, gt=0, description="older prices of competitors are not believed")
+    PRICE_RIVAL_MATCH: float = Field(default=0.8, ge=0, le=1, description="nor are those of less sure matches")
+    PRICE_OWN_NAMES: list[str] = Field(default=[], description="what we sell as elsewhere, beside SELLER_NAME: JSON")
+
     @model_validator(mode="after")
     def _rising(self) -> Self:
         for what in ("LINES", "STEP_BPS", "REVENUE_BPS"):

@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from contracts.tables import PRICE_SIGNALS, PRODUCTS, RAW, USER_LISTS, USER_PRODUCT
+from contracts.tables import COSTS, PRICE_SIGNALS, PRODUCTS, RAW, USER_LISTS, USER_PRODUCT
 from pipelines.lake import Lake
 from shelfwise.load import complete_journey
 
@@ -37,7 +37,8 @@ def test_the_lake_holds_what_the_shop_counts(shelfwise, lake):
     for table in RAW:
         url = f"{shelfwise.env['CORE_URL']}/export/{table.name}/count"
         counted = httpx.get(url, params={"day": "2016-12-01", "until": "2018-02-01"}, headers=headers).json()["days"]
-        assert sum(counted.values()) == sum(part.rows for part in lake.parts(table)) > 0
+        assert sum(counted.values()) == sum(part.rows for part in lake.parts(table))
+        assert counted or table is COSTS  # of which this data set has none
 
 
 def test_served_lists_are_the_published_ones(shelfwise, lake):

@@ -14,7 +14,7 @@ from pipelines.lake import Lake
 from pipelines.source import ExportRefused, Shard, Shop
 
 FIRST = date(2017, 1, 1)
-ROWS = {"orders": 80, "order_status": 80, "clicks": 0, "catalog": 2, "prices": 2, "promotions": 1}
+ROWS = {"orders": 80, "order_status": 80, "clicks": 0, "catalog": 2, "prices": 2, "promotions": 1, "costs": 0}
 
 
 def days(*numbers):

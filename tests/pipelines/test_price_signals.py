@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from contracts.tables import CATALOG, PRICE_SIGNALS, PRICE_WEEKS, PRODUCTS
+from contracts.tables import CATALOG, COSTS, PRICE_SIGNALS, PRICE_WEEKS, PRODUCTS
 from pipelines import price_signals, train_prices
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema
@@ -15,6 +15,7 @@ from tests.models.synthetic_weeks import synthetic
 from tests.pipelines.test_train_prices import put
 
 DAY = date(2017, 12, 31)  # a Sunday: its week is complete
+AS_OF = DAY + timedelta(days=1)
 LAST_WEEK = DAY - timedelta(days=6)
 
 
@@ -51,6 +52,14 @@ def week(name, units, start, price=80):
     return {
         "day": DAY, "product_id": name, "week_start": start, "department": "d0", "category": "d0/c0", "units": units,
         "list_price_minor": 100, "price_minor": price, "display_share": 0.0, "mailer_share": 0.0,
+    }  # fmt: skip
+
+
+def cost(name, minor, begins=date(2017, 1, 1), currency="USD"):
+    at = datetime(begins.year, begins.month, begins.day, tzinfo=UTC)
+    return {
+        "day": DAY, "product_id": name, "cost_minor": minor, "currency": currency, "source": "test", "valid_from": at,
+        "ts": at,
     }  # fmt: skip
 
 
@@ -91,8 +100,13 @@ def test_signals_of_every_kind_of_product(spark):
         ("category", "d0/c0", -1.5, 0.5, "prior"),
         ("product", "own", -2.0, 0.3, "events"),
     )
+    costs = [cost("own", 60), cost("kin", 70, currency="EUR"), cost("stranger", 80, begins=AS_OF)]
     built = price_signals.price_signals(
-        frame(spark, PRODUCTS, products), frame(spark, CATALOG, catalog), frame(spark, PRICE_WEEKS, weeks), known
+        frame(spark, PRODUCTS, products),
+        frame(spark, CATALOG, catalog),
+        price_signals.unit_costs(frame(spark, COSTS, costs), AS_OF),
+        frame(spark, PRICE_WEEKS, weeks),
+        known,
     )
     assert built.columns == [column.name for column in PRICE_SIGNALS.columns]
     rows = {row.product_id: row for row in built.collect()}
@@ -109,7 +123,14 @@ def test_signals_of_every_kind_of_product(spark):
     assert rows["own"].weekly_units == pytest.approx(20 / 0.8**2)
     assert rows["kin"].weekly_units == 2.0  # 8 orders in 4 weeks
     assert rows["irregular"].list_price_minor == 80
-    assert {row.cost_minor for row in rows.values()} == {None}
+    # of another currency, or of a time to come, is none
+    assert {name: row.cost_minor for name, row in rows.items() if row.cost_minor is not None} == {"own": 60}
+
+
+def test_the_newest_cost_that_has_begun_counts(spark):
+    told = [cost("p", 60), cost("p", 55, begins=DAY), cost("p", 50, begins=AS_OF), cost("p", 9, currency="EUR")]
+    built = price_signals.unit_costs(frame(spark, COSTS, told), AS_OF).collect()
+    assert {(row.currency, row.cost_minor) for row in built} == {("USD", 55), ("EUR", 9)}
 
 
 @pytest.mark.parametrize(("recent", "factor"), [(8000, 2.0), (1, 0.5), (0, 1.0)])
@@ -117,6 +138,7 @@ def test_a_price_far_from_the_recent_ones_moves_the_expected_demand_by_half_or_d
     built = price_signals.price_signals(
         frame(spark, PRODUCTS, [product("p")]),
         frame(spark, CATALOG, [version("p")]),
+        price_signals.unit_costs(frame(spark, COSTS, []), AS_OF),
         frame(spark, PRICE_WEEKS, [week("p", 10, LAST_WEEK, price=recent)]),
         effects(spark, ROOT),
     )

@@ -155,6 +155,15 @@ async def _book(world, upto):
     return f"/price-books/{book_id}/{upto}", body, f"price_book:{book_id}"
 
 
+async def _rows(world, path, **row):
+    product, _ = await world.stock()
+    return path, {"source": "x", "rows": [{"product_id": str(product), "currency": "USD"} | row]}, path[1:]
+
+
+AT = "2026-11-01T00:00:00Z"
+RIVAL = {"competitor": "Rival", "price_minor": 480, "match_quality": 1, "seen_at": AT}
+
+
 async def _rollback(world):
     path, _, _ = await _book(world, "publication")
     before = (await world.service.get("/price-books/live")).json()["version"] or 0
@@ -176,6 +185,9 @@ REQUESTS = {
     "POST /inventory/movements": _movement,
     "POST /inventory/transfers": _transfer,
     "POST /account-mails/{mail_id}": _mail,
+    "POST /costs": lambda world: _rows(world, "/costs", cost_minor=300, valid_from=AT),
+    "POST /advertised-minimums": lambda world: _rows(world, "/advertised-minimums", minimum_minor=3, valid_from=AT),
+    "POST /competitor-prices": lambda world: _rows(world, "/competitor-prices", **RIVAL),
     "POST /price-books": lambda world: _book(world, ""),
     "POST /price-books/{book_id}/simulation": lambda world: _book(world, "simulation"),
     "POST /price-books/{book_id}/guard": lambda world: _book(world, "guard"),

@@ -24,6 +24,9 @@ insert into product_versions (product_id, valid_from, name, category)
     select product_id, timestamptz '2017-01-01 00:00+00', name, 'a/b' from products;
 insert into promotions
     select product_id, 'mailer', 'A', '{{store-1,store-2}}', '2017-01-02', '2017-01-09', 'files' from products;
+insert into product_costs
+    select product_id, timestamptz '2017-01-01 00:00+00', 50, 'USD', 'files', timestamptz '2017-01-02 12:00+00'
+    from products;
 select ensure_click_partitions('2017-01-01', '2017-03-02');
 insert into clicks
     select date '2017-01-01' + i % 60, md5('e' || i)::uuid, null, 's' || i, md5('p' || i % 1000)::uuid, 'view',

@@ -16,6 +16,7 @@ KEYS = {
     "catalog": ("product_id", "ts"),
     "prices": ("product_id", "ts"),
     "promotions": ("product_id", "kind", "place", "starts_on"),
+    "costs": ("product_id", "currency", "valid_from"),
 }
 
 

@@ -10,7 +10,7 @@ import struct
 from typing import Any, Final, NamedTuple
 
 from contracts.keys import Corrupt, uuid_bytes
-from contracts.tables import CLICK_KINDS
+from contracts.raw import CLICK_KINDS
 
 CLICKS_STREAM: Final = "events:clicks"
 EVENT_FIELD: Final = b"event"
@@ -25,7 +25,7 @@ _RECORD: Final = struct.Struct(">Q8s16sB")
 
 
 class Event(NamedTuple):
-    """One thing that a shopper did with a product; `kind` is one of contracts.tables.CLICK_KINDS."""
+    """One thing that a shopper did with a product; `kind` is one of contracts.raw.CLICK_KINDS."""
 
     ts_ms: int
     product: bytes

@@ -35,7 +35,7 @@ class SessionParams:
     candidates: int
     neighbours: int
     weights: dict[str, float]
-    """By contracts.tables.CLICK_KINDS."""
+    """By contracts.raw.CLICK_KINDS."""
 
 
 class Rows(NamedTuple):

@@ -5,7 +5,7 @@ from datetime import datetime
 import duckdb
 import pyarrow
 
-from contracts.tables import CLICK_KINDS
+from contracts.raw import CLICK_KINDS
 from shelfwise.load.currencies import DECIMALS
 from shelfwise.load.files_read import CLICKS, ORDERS, PRODUCTS, Layout
 

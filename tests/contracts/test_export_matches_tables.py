@@ -12,7 +12,7 @@ from commerce_core.export.tables import EXPORTS
 from commerce_core.migrate import upgrade
 from commerce_core.orders.schemas import Status
 from commerce_core.settings import Settings
-from contracts import tables
+from contracts import raw, tables
 
 TOKEN = "a-token-for-tests-only"
 ARROW = {
@@ -51,5 +51,5 @@ async def test_the_same_columns_in_the_same_order_with_the_same_types(settings, 
 
 
 def test_the_same_words():
-    assert get_args(Click.model_fields["kind"].annotation) == tables.CLICK_KINDS
-    assert get_args(Status) == tables.ORDER_STATUSES
+    assert get_args(Click.model_fields["kind"].annotation) == raw.CLICK_KINDS
+    assert get_args(Status) == raw.ORDER_STATUSES

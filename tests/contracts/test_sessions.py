@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from contracts import sessions
 from contracts.keys import Corrupt
+from contracts.raw import CLICK_KINDS
 from contracts.sessions import Event
-from contracts.tables import CLICK_KINDS
 
 
 def click(number, kind="view"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from contracts import conf
-from contracts.tables import CLICK_KINDS
+from contracts.raw import CLICK_KINDS
 from models.session import HIDDEN, Products, SessionParams, _best, affinity, rerank, turning, unit_vectors, visit
 
 PARAMS = SessionParams(

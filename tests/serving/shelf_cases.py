@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from contracts import conf, keys, rules, sessions
 from contracts.keys import Ranked
+from contracts.raw import CLICK_KINDS
 from contracts.rules import AgeLimit, Boost, Exclusion, Pin, RuleBook, Vary
-from contracts.tables import CLICK_KINDS, SLOTS
+from contracts.tables import SLOTS
 from models import bought, companions
 from models.companions import Companions
 from models.pricing import Guardrails

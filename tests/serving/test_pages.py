@@ -13,7 +13,8 @@ from redis.asyncio import Redis as AsyncRedis
 from benchmarks.synthetic import RESIDUES, Synthetic, product_id, user_id
 from contracts import keys, sessions
 from contracts.keys import Ranked
-from contracts.tables import CLICK_KINDS, SLOTS
+from contracts.raw import CLICK_KINDS
+from contracts.tables import SLOTS
 from models import bought
 from models.session import CART
 from serving import pages, schemas

@@ -81,6 +81,22 @@ def postgres_url(postgres_database) -> str:
 
 
 @pytest.fixture(scope="session")
+def shop_database(postgres_server) -> Callable[[], str]:
+    """A function: the URL of a new shop's database at every call. Only the first is migrated, the others copy it."""
+    from commerce_core.migrate import upgrade
+
+    upgrade(postgres_server.create_database("migrated"))
+    numbers = itertools.count(1)
+    return lambda: postgres_server.create_database(f"shop_{next(numbers)}", template="migrated")
+
+
+@pytest.fixture(scope="module")
+def shop_url(shop_database) -> str:
+    """The database of a shop without a row, for this test module."""
+    return shop_database()
+
+
+@pytest.fixture(scope="session")
 def redis_server(stack_root, free_port) -> Iterator[EmbeddedRedis]:
     with EmbeddedRedis(stack_root / "redis", free_port(), durable=False) as server:
         yield server

@@ -76,9 +76,9 @@ class EmbeddedPostgres:
         name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
         return Path("/tmp") / f"shelfwise-{os.geteuid()}-{name}"
 
-    def create_database(self, name: str) -> str:
-        """A new empty database; its URL."""
-        self.sql(f'CREATE DATABASE "{name}" TEMPLATE template0')
+    def create_database(self, name: str, template: str = "template0") -> str:
+        """A new database, empty unless it copies another that nobody is connected to; its URL."""
+        self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
     def drop_database(self, name: str) -> None:

@@ -18,7 +18,6 @@ from commerce_core.accounts import sessions
 from commerce_core.accounts.models import UserRole
 from commerce_core.app import create_app
 from commerce_core.db import driver_url
-from commerce_core.migrate import upgrade
 from commerce_core.settings import Settings
 
 TOKEN = "a-token-for-tests-only"
@@ -39,12 +38,6 @@ SETTINGS = {
 def ident(word: str) -> UUID:
     """The same id for the same word."""
     return uuid5(NAMESPACE_OID, word)
-
-
-@pytest.fixture(scope="module")
-def shop_url(postgres_url):
-    upgrade(postgres_url)
-    return postgres_url
 
 
 @pytest.fixture

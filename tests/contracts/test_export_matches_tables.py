@@ -9,7 +9,6 @@ import pytest
 from commerce_core.app import create_app
 from commerce_core.events.schemas import Click
 from commerce_core.export.tables import EXPORTS
-from commerce_core.migrate import upgrade
 from commerce_core.orders.schemas import Status
 from commerce_core.settings import Settings
 from contracts import raw, tables
@@ -27,9 +26,8 @@ ARROW = {
 
 
 @pytest.fixture(scope="module")
-def settings(postgres_url):
-    upgrade(postgres_url)
-    return Settings(DATABASE_URL=postgres_url, SERVICE_TOKEN=TOKEN, SIGNING_KEYS=f"test:{'A' * 43}")
+def settings(shop_url):
+    return Settings(DATABASE_URL=shop_url, SERVICE_TOKEN=TOKEN, SIGNING_KEYS=f"test:{'A' * 43}")
 
 
 def test_the_same_tables():

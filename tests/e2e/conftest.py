@@ -16,6 +16,7 @@ from shelfwise.local.stack import Stack
 from shelfwise.settings import StackSettings
 
 COMMAND_S = 800
+NOTEBOOKS = [path.stem for path in Path("notebooks").glob("*.py")]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,14 @@ class Shelfwise:
         done = self.run(*words)
         assert done.returncode == 0, f"shelfwise {' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
         return json.loads(done.stdout)
+
+    def notebook(self, name: str) -> str:
+        """What the notebook prints when it is run from top to bottom."""
+        env = {**os.environ, **self.env, "PYTHONPATH": "."}
+        command = [sys.executable, f"notebooks/{name}.py"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=COMMAND_S, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
 
     def ask(self, path: str, **query: Any) -> dict[str, Any]:
         """What serving answers."""

@@ -183,3 +183,12 @@ def test_without_prices_there_is_no_price_and_no_error(shelfwise, night):
     price = shelfwise.ask(f"/products/{next(iter(catalogue(shelfwise)))}/price")
     assert price["price_minor"] is None
     assert price["source"] == "none"
+
+
+def test_a_data_scientist_finds_a_better_candidate_in_it(shelfwise, night):
+    [key] = {run["partition_key"] for run in night.values()}
+    printed = shelfwise.notebook("02_a_better_candidate")
+    assert f"serves, as known at the end of {key}" in printed
+    live, challenger = printed.splitlines()[-1].removeprefix("live ").split(", challenger ")
+    assert live.startswith(key.replace("-", ""))
+    assert challenger == "None"

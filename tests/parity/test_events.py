@@ -4,13 +4,11 @@ import json
 from uuid import uuid4
 
 import httpx
-import pytest
 from redis import Redis
 from sqlalchemy import text
 
 from commerce_core.app import create_app
 from commerce_core.db import create_engine
-from commerce_core.migrate import upgrade
 from commerce_core.outbox.bus import Message, RedisStreams
 from commerce_core.settings import Settings
 from contracts import catalog, rules, sessions
@@ -18,12 +16,6 @@ from contracts.keys import uuid_bytes
 
 TOKEN = "a-token-for-tests-only"
 SIGNING_KEYS = f"test:{'A' * 43}"
-
-
-@pytest.fixture(scope="module")
-def shop_url(postgres_url):
-    upgrade(postgres_url)
-    return postgres_url
 
 
 async def sent(shop_url, redis_url, method, path, body):

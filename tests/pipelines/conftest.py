@@ -56,11 +56,8 @@ def step_settings(lake_uri) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def core(postgres_url, free_port, stack_root) -> Iterator[Core]:
+def core(shop_url, free_port, stack_root) -> Iterator[Core]:
     """A core over an empty shop, for this test module."""
-    from commerce_core.migrate import upgrade
-
-    upgrade(postgres_url)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     service = Service(
@@ -68,10 +65,10 @@ def core(postgres_url, free_port, stack_root) -> Iterator[Core]:
         command=[sys.executable, "-m", "uvicorn", "commerce_core.app:app", "--factory", "--port", str(port)],
         log=Path(stack_root) / f"core-{port}.log",
         ready=lambda: _answers(f"{url}/ready"),
-        env={"DATABASE_URL": postgres_url, "SERVICE_TOKEN": TOKEN, "SIGNING_KEYS": f"test:{'A' * 43}"},
+        env={"DATABASE_URL": shop_url, "SERVICE_TOKEN": TOKEN, "SIGNING_KEYS": f"test:{'A' * 43}"},
     )
     with running(service, timeout_s=60):
-        yield Core(url, postgres_url)
+        yield Core(url, shop_url)
 
 
 def _answers(url: str) -> bool:

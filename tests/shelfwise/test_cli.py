@@ -17,7 +17,6 @@ from commerce_core.accounts import staff
 from commerce_core.accounts.schemas import Roles
 from commerce_core.audit.service import Auditor
 from commerce_core.db import driver_url
-from commerce_core.migrate import upgrade
 from pipelines.day import StepState
 from shelfwise import cli
 from shelfwise.local.processes import StartError
@@ -159,12 +158,11 @@ def test_roles_that_there_are_not_are_named(run):
     assert "support, merchandiser, analyst, operator" in done.stderr.replace("\n", " ")
 
 
-def test_a_trail_that_was_changed_ends_with_status_1_and_names_the_entry(postgres_url, tmp_path, monkeypatch):
+def test_a_trail_that_was_changed_ends_with_status_1_and_names_the_entry(shop_url, tmp_path, monkeypatch):
     """The whole command, on a database whose owner has changed an entry."""
-    monkeypatch.setenv("DATABASE_URL", postgres_url)
-    upgrade(postgres_url)
+    monkeypatch.setenv("DATABASE_URL", shop_url)
     before, after = Roles(roles=[]), Roles(roles=["support"])
-    staff.once(postgres_url, lambda to: Auditor("service", "PUT /x", "r").wrote(to, "product:1", before, after))
+    staff.once(shop_url, lambda to: Auditor("service", "PUT /x", "r").wrote(to, "product:1", before, after))
     whole = python("-m", "shelfwise", "audit", "verify", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     assert json.loads(whole.stdout)["entries"] == 1
@@ -173,7 +171,7 @@ def test_a_trail_that_was_changed_ends_with_status_1_and_names_the_entry(postgre
     assert again.stdout == whole.stdout
 
     async def forge():
-        connection = await asyncpg.connect(driver_url(postgres_url))
+        connection = await asyncpg.connect(driver_url(shop_url))
         await connection.execute("alter table audit_entries disable trigger all")
         name = await connection.fetchval("update audit_entries set actor = 'mallory' returning entry_id")
         await connection.close()

@@ -11,14 +11,7 @@ from typer.testing import CliRunner
 from commerce_core.consumers import desk
 from commerce_core.consumers.registry import CONSUMERS
 from commerce_core.db import driver_url
-from commerce_core.migrate import upgrade
 from shelfwise import cli
-
-
-@pytest.fixture(scope="module")
-def shop_url(postgres_url):
-    upgrade(postgres_url)
-    return postgres_url
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 """Good files, and shops to load them into."""
 
-import itertools
-from urllib.parse import urlsplit
-
 import pytest
 
-from commerce_core.migrate import upgrade
 from tests.shelfwise.load.own_files import ORDERS, PRODUCTS
 
 
@@ -24,19 +20,7 @@ def good(write):
     return {"orders": write("orders.csv", ORDERS), "products": write("products.csv", PRODUCTS)}
 
 
-@pytest.fixture(scope="module")
-def empty_shop(postgres_url):
-    """A shop that only sees loads that are refused."""
-    upgrade(postgres_url)
-    return postgres_url
-
-
-NUMBERS = itertools.count(1)
-
-
 @pytest.fixture
-def shop(postgres_server, empty_shop):
+def shop(shop_database):
     """A new empty shop."""
-    name, template = f"files_{next(NUMBERS)}", urlsplit(empty_shop).path[1:]
-    postgres_server.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
-    return postgres_server.url(name)
+    return shop_database()

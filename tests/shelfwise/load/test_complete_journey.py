@@ -8,7 +8,6 @@ import duckdb
 import pytest
 
 from commerce_core.db import driver_url
-from commerce_core.migrate import upgrade
 from shelfwise.load import complete_journey
 from shelfwise.load.errors import LoadError
 from shelfwise.load.ids import LOADED_ID, loaded_id
@@ -30,9 +29,8 @@ def ask(url, question, *values):
 
 
 @pytest.fixture(scope="module")
-def loaded(postgres_url):
-    upgrade(postgres_url)
-    return postgres_url, complete_journey.load(postgres_url, households=HOUSEHOLDS)
+def loaded(shop_url):
+    return shop_url, complete_journey.load(shop_url, households=HOUSEHOLDS)
 
 
 @pytest.fixture(scope="module")
@@ -250,9 +248,8 @@ def test_a_shift_keeps_the_weekday_and_does_not_pass_the_day(back):
     assert timedelta(0) <= day - last < timedelta(7)
 
 
-def test_a_shifted_load_moves_everything_alike(postgres_database, loaded):
-    url = postgres_database()
-    upgrade(url)
+def test_a_shifted_load_moves_everything_alike(shop_database, loaded):
+    url = shop_database()
     report = complete_journey.load(url, households=3, shift_to=date(2026, 11, 4))
     days = report["settings"]["shift_days"]
     assert report["last_day"] == "2026-11-02"
@@ -265,16 +262,15 @@ def test_a_shifted_load_moves_everything_alike(postgres_database, loaded):
     ]
 
 
-def test_a_shift_into_the_future_is_refused(postgres_url):
+def test_a_shift_into_the_future_is_refused(shop_url):
     tomorrow = datetime.now(UTC).date() + timedelta(1)
     with pytest.raises(LoadError, match="in the future"):
-        complete_journey.load(postgres_url, shift_to=tomorrow)
+        complete_journey.load(shop_url, shift_to=tomorrow)
 
 
 @pytest.mark.parametrize("at", ["products", "clicks"])
-def test_a_load_that_breaks_leaves_nothing(postgres_database, at):
-    url = postgres_database()
-    upgrade(url)
+def test_a_load_that_breaks_leaves_nothing(shop_database, at):
+    url = shop_database()
 
     def pull_the_plug(table, done, total):
         if table == at:

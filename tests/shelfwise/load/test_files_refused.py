@@ -45,17 +45,17 @@ LATER = f"{datetime.now(UTC).date() + timedelta(days=2)}T00:00:00Z"  # of the da
         ("X" * 300 + ",u,7,1,2026-01-01,,", "order_id is longer than 255 characters"),
     ],
 )
-def test_a_bad_order_row_is_named_and_nothing_changes(empty_shop, good, write, row, reason):
-    before = everything(empty_shop)
+def test_a_bad_order_row_is_named_and_nothing_changes(shop_url, good, write, row, reason):
+    before = everything(shop_url)
     orders = write("bad.csv", ORDERS + row + "\n")
     with pytest.raises(BadRows) as refused:
-        files.load(empty_shop, orders=orders, products=good["products"])
+        files.load(shop_url, orders=orders, products=good["products"])
     assert refused.value.total == 1
     ((file, number, said),) = refused.value.rows
     assert (file, number) == (str(orders), 7)
     assert reason in said
     assert f"row 7: {said}" in str(refused.value)
-    assert everything(empty_shop) == before
+    assert everything(shop_url) == before
 
 
 @pytest.mark.parametrize(
@@ -69,14 +69,14 @@ def test_a_bad_order_row_is_named_and_nothing_changes(empty_shop, good, write, r
         ("8,Ei\0ght,,,,", "name holds a NUL character"),
     ],
 )
-def test_a_bad_product_row_is_named_and_nothing_changes(empty_shop, good, write, row, reason):
-    before = everything(empty_shop)
+def test_a_bad_product_row_is_named_and_nothing_changes(shop_url, good, write, row, reason):
+    before = everything(shop_url)
     with pytest.raises(BadRows) as refused:
-        files.load(empty_shop, orders=good["orders"], products=write("bad.csv", PRODUCTS + row + "\n"))
+        files.load(shop_url, orders=good["orders"], products=write("bad.csv", PRODUCTS + row + "\n"))
     ((_, number, said),) = refused.value.rows
     assert number == 5  # the product whose name breaks the line is one row
     assert reason in said
-    assert everything(empty_shop) == before
+    assert everything(shop_url) == before
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,14 @@ def test_a_bad_product_row_is_named_and_nothing_changes(empty_shop, good, write,
         (f"u,,7,view,{LATER}", "is in the future"),
     ],
 )
-def test_a_bad_click_is_named_and_nothing_changes(empty_shop, good, write, row, reason):
-    before = everything(empty_shop)
+def test_a_bad_click_is_named_and_nothing_changes(shop_url, good, write, row, reason):
+    before = everything(shop_url)
     with pytest.raises(BadRows) as refused:
-        files.load(empty_shop, **good, clicks=write("clicks.csv", CLICKS + row + "\n"))
+        files.load(shop_url, **good, clicks=write("clicks.csv", CLICKS + row + "\n"))
     ((_, number, said),) = refused.value.rows
     assert number == 5
     assert reason in said
-    assert everything(empty_shop) == before
+    assert everything(shop_url) == before
 
 
 @pytest.mark.parametrize(
@@ -115,22 +115,22 @@ def test_a_bad_click_is_named_and_nothing_changes(empty_shop, good, write, row, 
         (None, "No such file"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused_whole(empty_shop, good, tmp_path, content, reason):
-    before = everything(empty_shop)
+def test_a_file_that_cannot_be_read_is_refused_whole(shop_url, good, tmp_path, content, reason):
+    before = everything(shop_url)
     orders = tmp_path / "broken.csv"
     if content is not None:
         orders.write_bytes(content)
     for skip_bad in (False, True):
         with pytest.raises(LoadError, match=reason) as refused:
-            files.load(empty_shop, orders=orders, products=good["products"], skip_bad=skip_bad)
+            files.load(shop_url, orders=orders, products=good["products"], skip_bad=skip_bad)
         assert "broken.csv" in str(refused.value)
-    assert everything(empty_shop) == before
+    assert everything(shop_url) == before
 
 
-def test_the_message_shows_the_first_twenty_and_the_total(empty_shop, good, write):
+def test_the_message_shows_the_first_twenty_and_the_total(shop_url, good, write):
     orders = write("bad.csv", ORDERS + "".join(f"B-{n},u,7,no,2026-01-01,,\n" for n in range(30)))
     with pytest.raises(BadRows) as refused:
-        files.load(empty_shop, orders=orders, products=write("p.csv", PRODUCTS + ",x,,,,\n"))
+        files.load(shop_url, orders=orders, products=write("p.csv", PRODUCTS + ",x,,,,\n"))
     assert refused.value.total == 31
     assert len(refused.value.rows) == 20
     assert "31 bad rows, nothing was loaded" in str(refused.value)
@@ -183,6 +183,6 @@ def test_an_older_row_that_is_bad_does_not_make_the_rest_of_its_order_bad(shop, 
 
 
 @pytest.mark.parametrize("source", ["", "shop", "complete-journey", "My Shop", "a/b"])
-def test_a_source_has_a_plain_name_of_its_own(empty_shop, good, source):
+def test_a_source_has_a_plain_name_of_its_own(shop_url, good, source):
     with pytest.raises(LoadError, match="cannot name a source"):
-        files.load(empty_shop, **good, source=source)
+        files.load(shop_url, **good, source=source)

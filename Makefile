@@ -29,7 +29,7 @@ test: $(READY)  ## the tests, with real PostgreSQL, Redis and Spark
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 night: $(READY)  ## those that take minutes: a shop's own files through a night of a real Airflow, a minute of chaos
-	@$(PYTHON) -m pytest -m night tests/e2e tests/benchmarks
+	@$(PYTHON) -m pytest -m night tests/e2e tests/benchmarks tests/pipelines
 
 check: $(READY)  ## style, types and import rules
 	@$(PYTHON) -m ruff check .

@@ -13,6 +13,7 @@ def report():
     return serve.run(users=400, products=1_400, seconds=0.4, rounds=1, clicks=4)
 
 
+@pytest.mark.night
 def test_each_rate_is_answered_from_the_rung_it_is_named_for(report):
     rungs = {name: set(found["rungs"]) for name, found in report["rates"].items()}
     assert rungs["ranked"] <= {"ranked", "list"}  # a busy machine leaves no time to put lists in order
@@ -22,12 +23,14 @@ def test_each_rate_is_answered_from_the_rung_it_is_named_for(report):
     assert {found["errors"] for found in report["rates"].values()} == {0}
 
 
+@pytest.mark.night
 def test_clicks_are_followed_to_their_answers(report):
     took = report["click_to_change_ms"]
     assert took["clicks"] == 4
     assert 0 < took["p50"] <= took["p95"] <= took["max"]
 
 
+@pytest.mark.night
 def test_shoppers_are_sent_while_serving_answers(report):
     sent = report["publish"]
     assert sent["keys"] == 400

@@ -92,6 +92,7 @@ def test_many_at_once_end_with_one_whole_wrapper(tmp_path):
     assert [left.name for left in (tmp_path / "cache" / "shelfwise").glob(".java-*")] == []
 
 
+@pytest.mark.night
 def test_spark_starts_on_the_installed_java_alone(tmp_path):
     script = """
 import os

@@ -123,6 +123,24 @@ QUESTIONS = {
             and not exists (select from credit_notes c where c.refund_id = r.refund_id)
             and not exists (select from invoices_due d where d.subject_id = r.refund_id)
     """,
+    "coupons_used_more_than_once": """
+        select coupon_id from order_coupons join orders using (order_id) where status <> 'cancelled'
+        group by coupon_id having count(*) > 1
+    """,
+    "coupons_are_not_as_their_orders": """
+        select coupon_id from user_coupons c left join orders o using (order_id)
+        where c.status = 'reserved' and o.status <> 'placed'
+            or c.status = 'used' and o.status not in ('paid', 'shipped', 'completed')
+            or c.status <> 'open' and c.user_id <> o.user_id
+        union all
+        select coupon_id from order_coupons u join orders o using (order_id) join user_coupons c using (coupon_id)
+        where o.status <> 'cancelled' and c.order_id is distinct from o.order_id
+    """,
+    "lines_are_not_lowered_by_their_coupons": """
+        select order_id from order_checkouts c
+        where (select sum(shelf_total_minor - paid_total_minor) from order_lines l where l.order_id = c.order_id)
+            <> (select coalesce(sum(off_minor), 0) from order_coupons u where u.order_id = c.order_id)
+    """,
     "totals_are_not_their_parts": """
         select o.order_id from orders o join order_checkouts c using (order_id)
         where o.total_minor <> c.goods_minor + c.shipping_minor + c.tax_minor or c.goods_minor <> (

@@ -26,6 +26,7 @@ import commerce_core.invoices.routes
 import commerce_core.orders.routes
 import commerce_core.payments.routes
 import commerce_core.pricebooks.routes
+import commerce_core.promotions.routes
 import commerce_core.wishlist.routes
 from commerce_core import idempotency, logs
 from commerce_core.accounts import limits, mails, sessions
@@ -121,6 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
         commerce_core.catalog.routes,
         commerce_core.cart.routes,
         commerce_core.wishlist.routes,
+        commerce_core.promotions.routes,
         commerce_core.checkout.routes,
         commerce_core.orders.routes,
         commerce_core.invoices.routes,

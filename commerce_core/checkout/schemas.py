@@ -1,15 +1,17 @@
 """The checkout on the wire."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 MAX_QUOTES = 200
+MAX_COUPONS = 10
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+CouponCode = Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z0-9-]{1,40}$")]
 # Only the mail server knows which addresses exist; this refuses what cannot be one.
 Email = Annotated[
     str,
@@ -42,6 +44,9 @@ class CheckoutBody(BaseModel):
     quotes: list[Annotated[str, StringConstraints(max_length=4096)]] = Field(
         default=[], max_length=MAX_QUOTES, description="signed price quotes, at most one for each product"
     )
+    coupons: list[CouponCode] = Field(
+        default=[], max_length=MAX_COUPONS, description="codes of one's own coupons; they take off one after the other"
+    )
 
 
 class OrderBody(CheckoutBody):
@@ -63,7 +68,18 @@ class PricedLine(BaseModel):
     list_price_minor: int
     price_minor: int = Field(description="of one unit: by its quote, or as shown to everybody")
     quoted: bool = Field(description="whether a quote set the price")
-    total_minor: int
+    off_minor: int = Field(description="what coupons take off the line")
+    total_minor: int = Field(description="of the line, after coupons")
+
+
+class AppliedCoupon(BaseModel):
+    """What one of the shopper's coupons takes off."""
+
+    code: str
+    off_minor: int
+    funding: str
+    disclosure: str
+    personalised: Literal[True] = True
 
 
 class Totals(BaseModel):
@@ -71,7 +87,8 @@ class Totals(BaseModel):
 
     currency: Currency
     lines: list[PricedLine]
-    goods_minor: int
+    coupons: list[AppliedCoupon]
+    goods_minor: int = Field(description="of the lines, after coupons")
     shipping_minor: int
     tax_minor: int
     total_minor: int

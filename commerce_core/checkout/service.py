@@ -1,6 +1,7 @@
 """From a cart to an order that can be paid: priced, held, and written down in one short transaction.
 
-Locks are taken in one order everywhere: cart, order, payment, stock by product. Nobody outside is asked meanwhile.
+Locks are taken in one order everywhere: cart, order, payment, coupons, stock by product. Nobody outside is asked
+meanwhile.
 """
 
 from collections.abc import Mapping
@@ -19,12 +20,14 @@ from commerce_core.catalog.models import Product
 from commerce_core.checkout.models import OrderCheckout
 from commerce_core.checkout.quotes import Quote, QuoteError, by_product
 from commerce_core.checkout.rates import Shipping, Taxes
-from commerce_core.checkout.schemas import CheckoutBody, OrderBody, PricedLine, Totals
+from commerce_core.checkout.schemas import AppliedCoupon, CheckoutBody, OrderBody, PricedLine, Totals
 from commerce_core.errors import ShopError
 from commerce_core.inventory import service as stock
 from commerce_core.orders import states
 from commerce_core.orders.models import Order, OrderLine
 from commerce_core.payments import service as payments
+from commerce_core.promotions import redeeming
+from commerce_core.promotions.redeeming import Applied, Goods
 from commerce_core.users.models import User
 
 CHANNEL = "web"
@@ -50,17 +53,18 @@ class Terms:
 
 async def totals(session: AsyncSession, owner: Owner, body: CheckoutBody, terms: Terms) -> Totals:
     """What the cart would cost now, sent like that; ShopError 409 as of `place`."""
-    return await _totals(session, await _cart(session, owner), owner, body, terms)
+    agreed, _ = await _totals(session, await _cart(session, owner), owner, body, terms)
+    return agreed
 
 
 async def place(session: AsyncSession, owner: Owner, body: OrderBody, terms: Terms) -> UUID:
     """Make the cart an order whose goods are held until it is paid, or the time to pay is over; its id.
 
-    ShopError 409: `cart_empty`, `not_for_sale`, `mixed_currencies`, `cannot_ship`, a quote's, `total_changed` with the
-    new total, `sold_out`, `held_by_others`. The cart is as it was then.
+    ShopError 409: `cart_empty`, `not_for_sale`, `mixed_currencies`, `cannot_ship`, a quote's, a coupon's,
+    `total_changed` with the new total, `sold_out`, `held_by_others`. The cart is as it was then.
     """
     cart = await _cart(session, owner)
-    agreed = await _totals(session, cart, owner, body, terms)
+    agreed, coupons = await _totals(session, cart, owner, body, terms, lock=True)
     if (agreed.total_minor, agreed.currency) != (body.expected_total_minor, body.currency):
         message = f"it costs {agreed.total_minor} {agreed.currency} (minor units) now; look again, then order"
         raise ShopError(409, "total_changed", message, [agreed.model_dump(mode="json")])
@@ -69,6 +73,7 @@ async def place(session: AsyncSession, owner: Owner, body: OrderBody, terms: Ter
     order = insert(Order).values(**values, status=states.PLACED).returning(Order.order_id)
     order_id: UUID = (await session.execute(order)).scalar_one()
     await session.execute(insert(OrderLine), [_line(order_id, n, line) for n, line in enumerate(agreed.lines, 1)])
+    await redeeming.reserve(session, order_id, coupons)
     wanted = {line.product_id: line.quantity for line in agreed.lines}
     _, held_until = await stock.hold(session, order_id, wanted, lasts=terms.held_for)
     copied = body.model_dump(mode="json")
@@ -112,19 +117,40 @@ async def _guest(session: AsyncSession, cart: Cart) -> UUID:
     return user_id
 
 
-async def _totals(session: AsyncSession, cart: Cart, owner: Owner, body: CheckoutBody, terms: Terms) -> Totals:
-    lines, currency = await _priced(session, cart, body, terms, owner.user_id)
+async def _totals(
+    session: AsyncSession, cart: Cart, owner: Owner, body: CheckoutBody, terms: Terms, *, lock: bool = False
+) -> tuple[Totals, list[Applied]]:
+    """What it costs, and the coupons in it; `lock`: they stay as they are until the transaction ends."""
+    priced, currency = await _priced(session, cart, body, terms, owner.user_id)
+    shown = [Goods(line.product_id, line.total_minor) for line in priced]
+    coupons = await redeeming.applied(session, body.coupons, owner.user_id, shown, currency=currency, lock=lock)
+    lines = [_after(line, [one.parts[place] for one in coupons]) for place, line in enumerate(priced)]
     goods = sum(line.total_minor for line in lines)
     to = body.shipping_address
     shipping = await terms.shipping(session, to, method=body.shipping_method, goods_minor=goods, currency=currency)
     tax = await terms.taxes(session, to, net_minor=goods + shipping, currency=currency)
-    return Totals(
+    agreed = Totals(
         currency=currency,
         lines=lines,
+        coupons=[_told(one) for one in coupons],
         goods_minor=goods,
         shipping_minor=shipping,
         tax_minor=tax,
         total_minor=goods + shipping + tax,
+    )
+    return agreed, coupons
+
+
+def _after(line: PricedLine, parts: list[int]) -> PricedLine:
+    """The line after what coupons take off it."""
+    off = sum(parts)
+    return line.model_copy(update={"off_minor": off, "total_minor": line.total_minor - off})
+
+
+def _told(one: Applied) -> AppliedCoupon:
+    coupon = one.coupon
+    return AppliedCoupon(
+        code=coupon.code, off_minor=one.off_minor, funding=coupon.funding, disclosure=coupon.disclosure
     )
 
 
@@ -185,6 +211,7 @@ def _priced_line(row: Any, quote: Quote | None) -> PricedLine:
         list_price_minor=row.list_price_minor if row.list_price_minor is not None else row.price_minor,
         price_minor=price,
         quoted=quote is not None,
+        off_minor=0,
         total_minor=price * row.quantity,
     )
 
@@ -197,6 +224,6 @@ def _line(order_id: UUID, line_no: int, line: PricedLine) -> dict[str, Any]:
         "product_name": line.name,
         "quantity": line.quantity,
         "list_total_minor": line.list_price_minor * line.quantity,
-        "shelf_total_minor": line.total_minor,
+        "shelf_total_minor": line.price_minor * line.quantity,
         "paid_total_minor": line.total_minor,
     }

@@ -17,6 +17,7 @@ from commerce_core.orders import states
 from commerce_core.orders.models import Order, OrderLine
 from commerce_core.payments import refunds
 from commerce_core.payments.models import PROCESSING, SUCCEEDED, Payment
+from commerce_core.promotions import redeeming
 
 
 async def send(
@@ -68,7 +69,7 @@ async def delivered(session: AsyncSession, shipment_id: UUID, *, actor: str) -> 
 
 
 async def cancel(session: AsyncSession, order_id: UUID, *, actor: str) -> None:
-    """The order is off: what was held or allocated is free, what was paid goes back.
+    """The order is off: what was held or allocated is free, its coupons are open again, what was paid goes back.
 
     ShopError 409 `order_is_<status>`, `partly_sent`, `payment_in_progress`.
     """
@@ -81,6 +82,7 @@ async def cancel(session: AsyncSession, order_id: UUID, *, actor: str) -> None:
     if any(row.shipped_units for row in rows) and order.status == states.PAID:
         raise ShopError(409, "partly_sent", "some of it is on its way; send it back when it has come")
     await states.move(session, order_id, states.CANCELLED, actor=actor)
+    await redeeming.release(session, order_id)
     await stock.release(session, order_id)
     taken = [Taken(Place(row.product_id, row.location_id), row.units) for row in rows]
     if taken:

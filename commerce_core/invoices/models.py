@@ -76,11 +76,13 @@ class Invoice(Table):
 
 
 class InvoiceLine(Table):
-    """A product, or the shipping (without a product_id), with its share of the taxes; of the whole line."""
+    """A product, or the shipping (without a product_id), with its share of the taxes; of the whole line. What coupons
+    took off is no longer in `net_minor`."""
 
     __tablename__ = "invoice_lines"
     __table_args__ = (
         CheckConstraint("quantity > 0 and net_minor >= 0 and tax_minor >= 0", name="invoice_lines_not_negative"),
+        CheckConstraint("off_minor >= 0", name="invoice_lines_off_not_negative"),
     )
 
     order_id: Mapped[UUID] = mapped_column(ForeignKey("invoices.order_id"), primary_key=True)
@@ -90,6 +92,7 @@ class InvoiceLine(Table):
     quantity: Mapped[int]
     net_minor: Mapped[int]
     tax_minor: Mapped[int]
+    off_minor: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class CreditNote(Table):

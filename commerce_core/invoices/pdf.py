@@ -44,7 +44,7 @@ def invoice(paper: InvoiceDetail, own_font: Path | None) -> bytes:
     heading = ("Description", "Units", f"Net {paper.currency}", f"Tax {paper.currency}", f"Total {paper.currency}")
     rows = [
         (
-            line.description,
+            line.description + (f" (coupon -{printed(line.off_minor, paper.currency)})" if line.off_minor else ""),
             str(line.quantity),
             printed(line.net_minor, paper.currency),
             printed(line.tax_minor, paper.currency),

@@ -32,6 +32,7 @@ class InvoiceLineDetail(BaseModel):
     description: str = Field(examples=["Olive soap 100 g"])
     quantity: int
     net_minor: int
+    off_minor: int = Field(default=0, description="what coupons took off; net_minor is what was left")
     tax_minor: int = Field(description="its share of the taxes; the shares add up to them")
 
 

@@ -132,6 +132,7 @@ async def _lines(session: AsyncSession, orders: Sequence[UUID]) -> dict[UUID, li
             func.coalesce(OrderLine.product_name, Product.name).label("description"),
             OrderLine.quantity,
             OrderLine.paid_total_minor.label("net_minor"),
+            (OrderLine.shelf_total_minor - OrderLine.paid_total_minor).label("off_minor"),
         )
         .join(Product, Product.product_id == OrderLine.product_id)
         .where(OrderLine.order_id.in_(orders))
@@ -164,6 +165,7 @@ def _divided(lines: list[dict[str, Any]], agreed: OrderCheckout) -> list[dict[st
         last = lines[-1]["line_no"]
         shipping = {"description": f"Shipping: {agreed.shipping_method}", "quantity": 1, "product_id": None}
         shipping |= {"order_id": agreed.order_id, "line_no": last + 1, "net_minor": agreed.shipping_minor}
+        shipping |= {"off_minor": 0}
         lines = [*lines, shipping]
     shares = allocate(agreed.tax_minor, [line["net_minor"] for line in lines])
     return [line | {"tax_minor": tax} for line, tax in zip(lines, shares, strict=True)]

@@ -32,6 +32,14 @@ class StatusChange(BaseModel):
     actor: str
 
 
+class UsedCoupon(BaseModel):
+    """What one of the shopper's coupons took off the order."""
+
+    code: str
+    off_minor: int
+    disclosure: str
+
+
 class Agreed(BaseModel):
     """What was agreed at the checkout, in minor units of the order's currency."""
 
@@ -63,6 +71,7 @@ class OrderDetail(OrderSummary):
 
     lines: list[Line]
     history: list[StatusChange]
+    coupons: list[UsedCoupon] = Field(description="they are in the lines' paid_total_minor already")
     checkout: Agreed | None = Field(description="null for an order that came from elsewhere")
     shipments: list[ShipmentDetail]
 

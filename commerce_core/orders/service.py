@@ -1,8 +1,9 @@
 """What was bought."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import RowMapping, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.catalog.models import Product
@@ -10,7 +11,8 @@ from commerce_core.checkout.models import OrderCheckout
 from commerce_core.errors import ShopError
 from commerce_core.fulfilment.listings import shipments
 from commerce_core.orders.models import Order, OrderLine, OrderStatus
-from commerce_core.orders.schemas import Agreed, Line, OrderDetail, Orders, OrderSummary, StatusChange
+from commerce_core.orders.schemas import Agreed, Line, OrderDetail, Orders, OrderSummary, StatusChange, UsedCoupon
+from commerce_core.promotions.models import OrderCoupon, UserCoupon
 
 
 async def get_order(session: AsyncSession, order_id: UUID) -> OrderDetail:
@@ -37,14 +39,31 @@ async def get_order(session: AsyncSession, order_id: UUID) -> OrderDetail:
         .where(OrderStatus.order_id == order_id)
         .order_by(OrderStatus.at)
     )
+    rows = (await session.execute(lines)).mappings().all()
     agreed = await session.get(OrderCheckout, order_id)
+    coupons = await _coupons(session, order_id) if agreed and _lowered(rows) else []
     return OrderDetail(
         **{name: getattr(order, name) for name in OrderSummary.model_fields},
-        lines=[Line.model_validate(dict(row)) for row in (await session.execute(lines)).mappings()],
+        lines=[Line.model_validate(dict(row)) for row in rows],
         history=[StatusChange.model_validate(dict(row)) for row in (await session.execute(history)).mappings()],
+        coupons=coupons,
         checkout=agreed and Agreed.model_validate(agreed, from_attributes=True),
         shipments=await shipments(session, order_id),
     )
+
+
+def _lowered(rows: Sequence[RowMapping]) -> bool:
+    return any(row["paid_total_minor"] < row["shelf_total_minor"] for row in rows)
+
+
+async def _coupons(session: AsyncSession, order_id: UUID) -> list[UsedCoupon]:
+    query = (
+        select(UserCoupon.code, OrderCoupon.off_minor, UserCoupon.disclosure)
+        .join(OrderCoupon, OrderCoupon.coupon_id == UserCoupon.coupon_id)
+        .where(OrderCoupon.order_id == order_id)
+        .order_by(UserCoupon.coupon_id)
+    )
+    return [UsedCoupon.model_validate(dict(row)) for row in (await session.execute(query)).mappings()]
 
 
 async def list_orders(session: AsyncSession, user_id: UUID, *, before: UUID | None, limit: int) -> Orders:

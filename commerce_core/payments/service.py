@@ -24,6 +24,7 @@ from commerce_core.payments.events import happened
 from commerce_core.payments.listings import get
 from commerce_core.payments.models import FAILED, LATE, PROCESSING, SUCCEEDED, Payment
 from commerce_core.payments.providers import Charge, Outcome, Provider, Unreachable
+from commerce_core.promotions import redeeming
 
 CLAIM = timedelta(seconds=60)  # longer than a provider may take to answer
 GIVEN_UP = timedelta(hours=1)  # a shopper who has not told the bank by then will not; money that comes later goes back
@@ -132,6 +133,7 @@ async def _ended(session: AsyncSession, payment: Payment, outcome: Outcome, stat
 
 async def paid(session: AsyncSession, order_id: UUID) -> None:
     """What was held is the order's. One that costs nothing is paid as soon as it is placed."""
+    await redeeming.capture(session, order_id)
     taken = await stock.allocate(session, order_id, reason=f"order {order_id}", actor=ACTOR)
     rows = [
         {"product_id": one.place.product_id, "location_id": one.place.location_id, "units": one.units} for one in taken

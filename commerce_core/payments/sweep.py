@@ -21,6 +21,7 @@ from commerce_core.payments import inbox, refunds, service
 from commerce_core.payments.listings import get
 from commerce_core.payments.models import PROCESSING, Payment
 from commerce_core.payments.providers import Provider, Unreachable
+from commerce_core.promotions import redeeming
 
 MOST = 50
 
@@ -74,7 +75,7 @@ class Sweeper:
         return done
 
     async def orders(self) -> int:
-        """Cancel orders that were not paid in time, and free what was held for them.
+        """Cancel orders that were not paid in time, and free what was held or reserved for them.
 
         Each in a transaction of its own: stock is locked in one order of products, which two orders together break.
         """
@@ -97,6 +98,7 @@ class Sweeper:
             if order.status != states.PLACED or (await session.execute(running)).one_or_none() is not None:
                 return False
             await states.move(session, order_id, states.CANCELLED, actor="not paid in time")
+            await redeeming.release(session, order_id)
             await stock.release(session, order_id)
             return True
 

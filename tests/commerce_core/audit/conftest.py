@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from tests.commerce_core.buyers import Buyer, stock_up
+from tests.commerce_core.promotions.conftest import coupon
 
 ANN = "ann@example.org"  # whose name, address and e-mail no entry may hold
 
@@ -171,10 +172,18 @@ async def _rollback(world):
     return "/price-books/rollback", {"to_version": before, "reason": "x"}, "prices"
 
 
+async def _coupons(world):
+    campaign = str(uuid4())
+    someone = "insert into users (source, external_id) values ('test', $1) returning user_id"
+    user = await world.db.fetchval(someone, campaign)
+    return "/coupons", {"coupons": [coupon(user, campaign=campaign)]}, f"campaign:{campaign}"
+
+
 # How to change something by each route that is for staff or services: path, body, and what it is of.
 REQUESTS = {
     "PUT /products/{product_id}": _product,
     "PUT /rates": _rates,
+    "POST /coupons": _coupons,
     "POST /payments/{payment_id}/refunds": _refund,
     "POST /orders/{order_id}/cancel": _cancel,
     "POST /orders/{order_id}/shipments": _shipment,

@@ -51,6 +51,7 @@ async def test_an_order_with_its_lines_and_history(service, uid):
             {"status": "placed", "at": "2026-11-01T10:00:00Z", "actor": "anna"},
             {"status": "paid", "at": "2026-11-01T10:05:00Z", "actor": "bank"},
         ],
+        "coupons": [],
         "checkout": None,
         "shipments": [],
     }

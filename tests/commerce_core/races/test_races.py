@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import auditor
 from tests.commerce_core.buyers import Buyer, stock_up
+from tests.commerce_core.promotions.conftest import coupon
 from tests.commerce_core.races.conftest import REPEATS
 
 BUYERS = 24
@@ -144,4 +145,54 @@ async def test_holds_that_end_while_others_wait_are_sold_to_them(crowd, db, repe
 
     _, ended = await asyncio.gather(time_passes(), race(crowd, lambda _: [(soap, 1)], buyers=8))
     assert ended.count("succeeded") == 4, ended
+    assert await auditor.faults(db) == {}
+
+
+@pytest.mark.parametrize("repeat", range(REPEATS))
+async def test_one_coupon_that_a_shopper_uses_on_many_devices_lowers_one_order(crowd, person, service, db, repeat):
+    """Each device fills the cart anew and orders with the coupon; who has it pays, or calls the order off and begins
+    again, until one has paid."""
+    soap = await stock_up(db, 100_000)
+    client, user_id = await person()
+    body = coupon(user_id, [soap], campaign=str(soap))
+    issued = await service.post("/coupons", json={"coupons": [body]}, headers={"Idempotency-Key": body["key"]})
+    code = issued.json()["codes"][body["key"]]
+    devices = crowd(BUYERS)
+    for one in devices:
+        one.headers["Authorization"] = client.headers["Authorization"]
+    barrier = asyncio.Barrier(BUYERS)
+    draw = random.Random(repeat)
+
+    async def use(device, calls_off):
+        await device.put(soap)
+        await barrier.wait()
+        total = 400
+        for _ in range(100):
+            order = await device.order(total, coupons=[code])
+            if order.status_code == 201 and not calls_off():
+                return (await device.pay(order)).json()["status"]
+            if order.status_code == 201:
+                await device.send("POST", f"/orders/{order.json()['order_id']}/cancel")
+                continue
+            refused = order.json()["error"]
+            match refused["code"]:
+                case "coupon_used":
+                    return "coupon_used"
+                case "total_changed":  # another device has put more into the cart
+                    total = refused["details"][0]["total_minor"]
+                case "cart_empty":
+                    await device.put(soap)
+                case code_of:
+                    assert code_of == "coupon_reserved", order.text
+                    await asyncio.sleep(0.1)
+        return "gave up"
+
+    ended = await asyncio.gather(*(use(one, lambda: draw.random() < 0.5) for one in devices))
+    assert ended.count("succeeded") == 1, ended
+    lowered = (
+        "select count(*) from order_coupons join user_coupons using (coupon_id) join orders o on o.order_id ="
+        " order_coupons.order_id where code = $1 and o.status <> 'cancelled'"
+    )
+    assert await db.fetchval(lowered, code) == 1
+    assert await db.fetchval("select status from user_coupons where code = $1", code) == "used"
     assert await auditor.faults(db) == {}

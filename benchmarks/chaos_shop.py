@@ -16,7 +16,7 @@ import psutil
 from benchmarks.open_loop import Question
 from benchmarks.synthetic import Synthetic, product_id, user_id
 from contracts import keys, rules
-from pipelines import publish
+from pipelines import lease, publish
 from pipelines.generation import Client, connect
 from shelfwise.local.plan import plan
 from shelfwise.local.processes import StartError, start, stop, wait_ready
@@ -105,7 +105,7 @@ class Store:
     def publish(self) -> None:
         """The next generation whole and live, as pipelines.publish does it; what was abandoned goes."""
         shop, client = self.next(), self.client()
-        with publish.lease(client) as token:
+        with lease.held(client) as token:
             publish.discard_partial(client)
             client.sadd(keys.PARTIAL, shop.generation)
             shop.write(client)

@@ -4,6 +4,7 @@
 last day that was known when the row was computed (`as_of` is the day after, exclusive).
 """
 
+from contracts.quotes import QUOTES
 from contracts.raw import (
     CATALOG,
     CLICKS,
@@ -251,7 +252,7 @@ OUTCOMES = Table(
 )
 
 RAW = (ORDERS, ORDER_STATUS, CLICKS, CATALOG, PRICES, PROMOTIONS, COSTS)  # the shop's
-BUS = (EXPOSURES,)
+BUS = (EXPOSURES, QUOTES)
 FEATURES = (INTERACTIONS, PRODUCTS, USER_PRODUCT, CHANNEL_PRODUCT, PRICE_WEEKS, TRENDING, BOUGHT_TOGETHER)
 MARTS = (USER_LISTS, NEIGHBOURS, POPULAR, ITEM_VECTORS, PRICE_SIGNALS)  # all that is sent
 TABLES = RAW + BUS + FEATURES + MARTS + (OUTCOMES,)

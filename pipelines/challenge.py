@@ -3,7 +3,7 @@
 from datetime import date
 
 from contracts import keys
-from pipelines import lists, price_signals, publish, vectors
+from pipelines import lease, lists, price_signals, publish, vectors
 from pipelines.generation import Client, connect
 from pipelines.inputs import read_inputs
 from pipelines.lake import Lake
@@ -24,7 +24,7 @@ def run(day: date, version: int, settings: Settings | None = None) -> dict[str, 
     models = [str(built["model"]) for built in (*theirs, price_signals.build(day, settings))]
     made = read_inputs(session(settings), Lake(settings.lake_uri), day, list(dict.fromkeys(models)))
     client = connect(settings.redis_url)
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         unchanged = challenging(client) == made.generation
         publish.write_whole(client, made, settings)
         point(client, token, made.generation)
@@ -35,7 +35,7 @@ def withdraw(settings: Settings | None = None) -> dict[str, object]:
     """The champion answers everybody again."""
     settings = settings or Settings()
     client = connect(settings.redis_url)
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         before = challenging(client)
         point(client, token, None)
     return {"challenger": None, "before": before}
@@ -53,7 +53,7 @@ def point(client: Client, token: bytes, generation: str | None) -> None:
     The one before, unless it is kept, goes when the next publish begins: until they have looked, workers read from it.
     """
     before, kept = challenging(client), publish.kept_generations(client)
-    with publish.leased(client, token, f"{generation} was not made the challenger") as pipeline:
+    with lease.transaction(client, token, f"{generation} was not made the challenger") as pipeline:
         if generation is None:
             pipeline.delete(keys.CHALLENGER)
         else:

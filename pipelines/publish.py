@@ -4,15 +4,10 @@ A crash at any point leaves the live generation as it was; the next publish remo
 """
 
 import json
-import secrets
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import Any
 
-import redis
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -29,14 +24,13 @@ from contracts.tables import (
     USER_PRODUCT,
 )
 from pipelines import generation as encoding
-from pipelines import lists, price_signals, product_tables, vectors
+from pipelines import lease, lists, price_signals, product_tables, vectors
 from pipelines.generation import Client, Draft, PublishError, Written, connect
 from pipelines.inputs import Inputs, read_inputs
 from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.spark import session
 
-LEASE_S = 10
 SAMPLED_KEYS = 10_000  # of each kind
 HISTORY_ENTRIES = 1_000
 SCAN_KEYS = 1_000
@@ -60,7 +54,7 @@ def send(day: date, settings: Settings, models: Sequence[str]) -> dict[str, obje
     """
     inputs = read_inputs(session(settings), Lake(settings.lake_uri), day, models)
     client = connect(settings.redis_url)
-    with lease(client) as token:
+    with lease.held(client) as token:
         live = live_generation(client)
         if live and keys.base(live) == inputs.generation and client.exists(keys.ready_key(inputs.generation)):
             return report(client, inputs.generation, unchanged=True)  # addenda to it are newer
@@ -73,7 +67,7 @@ def rollback(settings: Settings | None = None) -> dict[str, object]:
     """Make the generation before the live one live again; addenda go with their base."""
     settings = settings or Settings()
     client = connect(settings.redis_url)
-    with lease(client) as token:
+    with lease.held(client) as token:
         kept, live = kept_generations(client), live_generation(client)
         older = _older(kept, live)
         if not older:
@@ -195,35 +189,6 @@ def _sample(frame: DataFrame, key: str, size: int) -> DataFrame:
 # --- the pointer and its book-keeping --------------------------------------------------------------------------------
 
 
-@contextmanager
-def lease(client: Client) -> Iterator[bytes]:
-    """The right to publish, held by one process at a time; a crashed holder's runs out after LEASE_S."""
-    token = secrets.token_hex(8).encode()
-    waiting = threading.Event()
-    for _ in range(LEASE_S * 2 + 2):
-        if client.set(keys.LEASE, token, nx=True, ex=LEASE_S):
-            break
-        waiting.wait(0.5)
-    else:
-        raise PublishError("another publish is at work")
-    done = threading.Event()
-
-    def renew() -> None:
-        while not done.wait(LEASE_S / 4):
-            if client.get(keys.LEASE) == token:
-                client.expire(keys.LEASE, LEASE_S)
-
-    renewal = threading.Thread(target=renew, daemon=True)
-    renewal.start()
-    try:
-        yield token
-    finally:
-        done.set()
-        renewal.join()
-        if client.get(keys.LEASE) == token:
-            client.delete(keys.LEASE)
-
-
 def make_live(client: Client, token: bytes, generation: str) -> None:
     """Flip to a whole generation; keep the one before it for rollback, remove older ones.
 
@@ -248,28 +213,13 @@ def flip(client: Client, token: bytes, generation: str, action: str, *, kept: li
     entry = json.dumps({"generation": generation, "action": action, "at": seconds})
     in_use = (*kept, (client.get(keys.CHALLENGER) or b"").decode())
     dropped = [old for old in kept_generations(client) if old not in in_use]
-    with leased(client, token, f"{generation} was not made live") as pipeline:
+    with lease.transaction(client, token, f"{generation} was not made live") as pipeline:
         pipeline.set(keys.LIVE, generation)
         pipeline.lpush(keys.HISTORY, entry).ltrim(keys.HISTORY, 0, HISTORY_ENTRIES - 1)
         pipeline.delete(keys.KEPT).rpush(keys.KEPT, *kept)
         pipeline.srem(keys.PARTIAL, *kept)
         if dropped:
             pipeline.sadd(keys.PARTIAL, *dropped)
-
-
-@contextmanager
-def leased(client: Client, token: bytes, otherwise: str) -> Iterator[Any]:
-    """A transaction that takes place only while the lease is ours."""
-    with client.pipeline(transaction=True) as pipeline:
-        pipeline.watch(keys.LEASE)  # expiry counts as a change
-        if pipeline.get(keys.LEASE) != token:
-            raise PublishError(f"{otherwise}: another publish took over")
-        pipeline.multi()
-        yield pipeline
-        try:
-            pipeline.execute()
-        except redis.WatchError as error:
-            raise PublishError(f"{otherwise}: another publish took over") from error
 
 
 def discard_partial(client: Client) -> None:

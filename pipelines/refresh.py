@@ -10,7 +10,7 @@ from datetime import date
 from contracts import keys
 from contracts.tables import CATALOG, PRICES
 from pipelines import addendum as addenda
-from pipelines import publish
+from pipelines import lease, publish
 from pipelines.generation import PublishError, connect
 from pipelines.newcomers import Base, News, addendum
 from pipelines.settings import Settings
@@ -46,7 +46,7 @@ def run(settings: Settings | None = None, known: dict[str, Base] | None = None) 
     said = {"new": len(made.new), "changed": len(made.changed), "near": len(made.near), "priced": len(made.priced)}
     if meta.get("digest") == made.digest or (live == base and not any(said.values())):
         return {"generation": live, "unchanged": True, **said}
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         if publish.live_generation(client) != live:
             raise PublishError(f"{live} was replaced while it was added to: run refresh again")
         generation = addenda.write(client, made, known[base].meta)

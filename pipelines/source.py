@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import pyarrow as pa
 
+from contracts.books import PRICE_BOOK
 from contracts.table import Table
 from pipelines.schemas import arrow_schema
 from pipelines.settings import Settings
@@ -53,6 +54,13 @@ class Shard:
         return window if self.count == 1 else window | {"shard": f"{self.index}/{self.count}"}
 
 
+class Version(NamedTuple):
+    """A published version of the shop's price book, and the instant of its publication in ISO 8601."""
+
+    number: int
+    published_at: str
+
+
 @dataclass(frozen=True)
 class Shop:
     """The export door at `url`. Each call asks again when the shop is away for a moment."""
@@ -83,6 +91,15 @@ class Shop:
     def open_rows(self, table: Table, first: date) -> pa.Table:
         """All rows there are from a day on, also of days that are not complete: never for the lake. In memory."""
         return self._table(table, f"/export/{table.name}/open", {"day": first.isoformat()})
+
+    def live_book(self) -> Version | None:
+        """The version of the price book that holds; None when none was ever published."""
+        found = self._ask("/price-books/live", {}, _json)
+        return None if found["version"] is None else Version(found["version"], found["published_at"])
+
+    def price_book(self, version: int) -> pa.Table:
+        """All rows of that version, in memory."""
+        return self._table(PRICE_BOOK, f"/export/{PRICE_BOOK.name}", {"version": str(version)})
 
     def _table(self, table: Table, path: str, query: dict[str, str]) -> pa.Table:
         def read(answer: httpx.Response) -> pa.Table:

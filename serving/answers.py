@@ -9,7 +9,7 @@ import orjson
 
 from contracts import keys
 from serving.generation import Generation
-from serving.prices import Quote
+from serving.prices import Held, Price
 from serving.shelves import Shelf
 
 SCORE_DIGITS = 7  # what a float32 holds; digits past that are noise
@@ -38,18 +38,23 @@ def page(request: str, generation: Generation | None, shelves: Sequence[Shelf | 
     return _sealed(request, body, generation, any(shelf is None or shelf.degraded for shelf in shelves))
 
 
-def price(generation: Generation | None, quote: Quote, degraded: bool) -> bytes:
-    return _sealed(request_id(), {**quote}, generation, degraded)
+def price(held: Held, found: Price, degraded: bool) -> bytes:
+    return _priced(held, {**found}, degraded)
 
 
-def prices(generation: Generation | None, quotes: Sequence[Quote], degraded: bool) -> bytes:
-    return _sealed(request_id(), {"prices": quotes}, generation, degraded)
+def prices(held: Held, found: Sequence[Price], degraded: bool) -> bytes:
+    return _priced(held, {"prices": found}, degraded)
 
 
-def state(generation: Generation) -> bytes:
-    """What /ready says of the generation and the merchandisers' rules in use."""
+def _priced(held: Held, body: dict[str, Any], degraded: bool) -> bytes:
+    return _sealed(request_id(), body | {"book_version": held.book_version}, held.generation, degraded)
+
+
+def state(generation: Generation, book_version: int | None) -> bytes:
+    """What /ready says of the generation, the price book and the merchandisers' rules in use."""
     version = generation.rules.known.version
     said = {"status": "ready", "generation": generation.id, "as_of": generation.as_of, "rules": version}
+    said["book_version"] = book_version
     return orjson.dumps(said)
 
 

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from contracts import conf
 from models.policy import PolicyParams
-from serving import failures, routes
+from serving import failures, price_routes, routes
 from serving.exposures import ExposureParams, Exposures
 from serving.metrics import Metrics
 from serving.policies import Policies
@@ -66,7 +66,8 @@ def create_app(settings: Settings, params: PolicyParams | None = None, logged: E
         generate_unique_id_function=lambda route: route.name,  # what a generated client calls the question
         responses={422: {"model": Failure, "description": "The request is not well formed"}},
     )
-    application.include_router(routes.questions(policies, watcher, reads, metrics, exposures, settings.rank_deadline_s))
+    application.include_router(routes.questions(policies, reads, metrics, exposures, settings.rank_deadline_s))
+    application.include_router(price_routes.priced(watcher, reads, metrics))
     application.include_router(routes.operations(watcher, metrics))
     failures.install(application)
     return application

@@ -1,4 +1,4 @@
-"""What a worker holds of one generation: items, their vectors and companions, lists of scopes, guardrails, rules."""
+"""What a worker holds of one generation: items, their vectors and companions, lists of scopes, rules."""
 
 import asyncio
 import json
@@ -15,7 +15,6 @@ from contracts import keys
 from contracts.keys import ITEM_CHARACTERS, Ranked
 from models import session
 from models.companions import Companions
-from models.pricing import Guardrails
 from models.session import Numbers, Products, Rows, Scores, SessionParams
 from serving.rules import Known, Rules
 
@@ -49,14 +48,12 @@ class Generation:
     scopes: Sequence[str]
     popular: Mapping[str, Ranked]
     trending: Mapping[str, Ranked]
-    guardrails: Guardrails
-    policy: str  # names the guardrails
     arrivals: Numbers  # products that are new in the shop
     as_of: str
     changed: Changed
     rules: Rules = Rules(Known(), b"", {}, {}, {})
     places: dict[bytes, int | None] = field(default_factory=dict)  # of products that rules name
-    quotes: dict[str, dict[str, Any]] = field(default_factory=dict)  # see prices.py
+    prices: dict[str, Any] = field(default_factory=dict)  # those in force that were asked for, see prices.py
 
     @classmethod
     async def load(cls, client: Redis, generation: str, held: Self | None = None, known: Known | None = None) -> Self:
@@ -76,7 +73,7 @@ class Generation:
     async def _whole(cls, client: Redis, generation: str) -> Self:
         meta = await _meta(client, generation)
         try:
-            guardrails, params = Guardrails(**meta["guardrails"]), SessionParams(**meta["session"])
+            params = SessionParams(**meta["session"])
         except (TypeError, ValueError) as error:
             raise Incomplete(f"generation {generation} has rules that this serving does not know: {error}") from error
         items = await _items(client, generation, meta, meta["items"])
@@ -95,8 +92,6 @@ class Generation:
             scopes=meta["scopes"],
             popular=await _scopes(client, generation, meta["scopes"], keys.popular_key, "popular"),
             trending=await _scopes(client, generation, meta["trending_scopes"], keys.trending_key, "trending"),
-            guardrails=guardrails,
-            policy=meta["policy"],
             arrivals=np.zeros(0, dtype=np.int64),
             as_of=meta["as_of"],
             changed=Changed(frozenset(), frozenset(), Rows(np.zeros(0, np.int64), vectors[:0], categories[:0])),
@@ -130,7 +125,7 @@ class Generation:
             arrivals=np.concatenate([np.arange(self.count, meta["items"]), self.arrivals[self.arrivals < self.count]]),
             changed=Changed(_ids(near), _ids(priced), replaced),
             places={},
-            quotes={},
+            prices={},
         )
 
     def under(self, known: Known) -> Self:

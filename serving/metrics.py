@@ -49,6 +49,12 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="livesum",
         )
+        self._book = Gauge(
+            "serving_price_book_version",
+            "Version of the price book that answers; the oldest of all workers' that have one",
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
         self._redis = Gauge(
             "serving_redis_up",
             "1 while every worker reaches Redis",
@@ -104,6 +110,9 @@ class Metrics:
         if before is not None:
             self._generation.labels(before).set(0)
         self._generation.labels(now).set(1)
+
+    def book_loaded(self, version: int) -> None:
+        self._book.set(version)
 
     def redis_up(self, up: bool) -> None:
         self._redis.set(1 if up else 0)

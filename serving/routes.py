@@ -1,15 +1,13 @@
-"""What one can ask serving: shelves and prices for the shop, health and metrics for whoever runs it."""
+"""What one can ask serving: shelves for the shop, health and metrics for whoever runs it. Prices: price_routes.py."""
 
-import logging
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from contracts import keys
-from serving import answers, pages, prices, shelves
+from serving import answers, pages, shelves
 from serving.direct import DirectRoute
 from serving.exposures import Exposures, Question
 from serving.failures import failure
@@ -24,9 +22,6 @@ from serving.schemas import (
     HomeBody,
     Items,
     Page,
-    PriceAnswer,
-    Prices,
-    PricesBody,
     Recommendations,
     RecommendationsQuery,
     ScopeQuery,
@@ -35,16 +30,13 @@ from serving.schemas import (
 from serving.shelves import Place, Shelf
 from serving.stages import Lap
 from serving.watcher import Watcher
+from serving.whole import wholly
 
-log = logging.getLogger(__name__)
-
-Answer = TypeVar("Answer")
 Encode = Callable[[Generation | None, Sequence[Shelf | None]], bytes]
 
 
 def questions(
     policies: Policies,
-    watcher: Watcher,
     reads: Reads,
     metrics: Metrics,
     exposures: Exposures,
@@ -52,16 +44,7 @@ def questions(
 ) -> APIRouter:
     """The shop's questions. Each takes a generation once, that of its policy, and answers from that one throughout."""
     router = APIRouter(route_class=DirectRoute)
-    away = reads.away()
-
-    async def whole(asked: Callable[[Reads], Awaitable[Answer]]) -> Answer:
-        """The answer from Redis; when a value there is damaged, the one that Redis away would have."""
-        try:
-            return await asked(reads)
-        except keys.Corrupt as error:
-            log.error("%s", error)
-            metrics.corrupt()
-            return await asked(away)
+    whole = wholly(reads, metrics)
 
     async def shelves_of(question: Question, wanted: Sequence[tuple[str, int]], encode: Encode) -> bytes:
         choice, lap = policies.choose(question.request_id, question.visitor), metrics.laps(question.started)
@@ -165,23 +148,6 @@ def questions(
         """What is bought more than usual there; what is popular when nothing is."""
         return of_place("trending", query)
 
-    @router.get("/products/{product_id}/price", response_model=PriceAnswer, tags=["prices"])
-    async def price(product_id: str) -> bytes:
-        """What to charge for one unit, and why; the same for everybody."""
-        started, generation = time.perf_counter(), watcher.generation
-        [quote], degraded = await whole(lambda reads: prices.quotes(generation, reads, [product_id]))
-        metrics.answered("price", quote["source"], quote["source"], degraded, started)
-        return answers.price(generation, quote, degraded)
-
-    @router.post("/prices", response_model=Prices, tags=["prices"], name="prices")
-    async def batch(body: PricesBody) -> bytes:
-        """What to charge for each of up to 200 products."""
-        started, generation = time.perf_counter(), watcher.generation
-        quotes, degraded = await whole(lambda reads: prices.quotes(generation, reads, body.product_ids))
-        source = "policy" if any(quote["policy"] for quote in quotes) else "none"
-        metrics.answered("prices", source, source, degraded, started)
-        return answers.prices(generation, quotes, degraded)
-
     return router
 
 
@@ -199,7 +165,7 @@ def operations(watcher: Watcher, metrics: Metrics) -> APIRouter:
         """Requests may be sent here: a generation was loaded, and outlives an outage of Redis."""
         if watcher.generation is None:
             return failure(503, "not_ready", "no generation was loaded yet: publish one, or wait for Redis")
-        return Response(answers.state(watcher.generation), media_type="application/json")
+        return Response(answers.state(watcher.generation, watcher.held.book_version), media_type="application/json")
 
     @router.get("/metrics")
     async def scrape() -> Response:

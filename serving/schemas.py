@@ -1,5 +1,6 @@
 """What comes in over the wire, validated, and what goes out, documented: answers.py writes it as bytes."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -14,6 +15,7 @@ MAX_CART = 200
 
 VisitorSlot = Literal["for_you", "buy_again", "discover", "recently_viewed", "trending", "cart"]
 Slot = Literal[VisitorSlot, "similar", "bought_together"]
+PriceSource = Literal["book", "catalog", "none"]
 Rung = Literal["ranked", "list", "popular", "none"]
 Name = Annotated[str, Field(max_length=200)]
 Session = Annotated[str, Field(min_length=1, max_length=200)]
@@ -144,21 +146,31 @@ class Page(Envelope):
 
 class Price(BaseModel):
     product_id: str
-    source: Literal["policy", "none"] = Field(description="none: the product has no price in this generation")
-    action: Literal["move", "hold", "none"] = Field(description="hold: the price in force stays")
-    price_minor: int | None = Field(description="Price of one unit, minor units of the currency")
-    list_price_minor: int | None = Field(description="Regular price of one unit, minor units of the currency")
+    source: PriceSource = Field(
+        description="book: the price book; catalog: the price in force when the generation was made, of what the book "
+        "does not have; none: nothing is known, the shop charges its own price"
+    )
+    price_minor: int | None = Field(description="Price of one unit for everybody, minor units of the currency")
+    list_price_minor: int | None = Field(description="Regular price of one unit; not the one to strike out")
+    prior_30d_low_minor: int | None = Field(
+        description="Lowest price of the 30 days before the running reduction began: the only one to strike out"
+    )
+    discount_bps: int | None = Field(description="The reduction that may be announced, from that price; basis points")
     currency: str | None = Field(description="ISO 4217 code")
-    reasons: list[str] = Field(description="What moved the price, in the order in which it did")
-    binding: str | None = Field(description="The guardrail that held the price back")
-    policy: str | None = Field(description="The policy that set it")
+    reasons: list[str] = Field(description="What moved the price, in the order in which it did; empty: the shop's own")
+    binding: str | None = Field(description="The guard that held the price back")
+    valid_from: datetime | None = Field(description="Since when the price holds")
 
 
-class PriceAnswer(Price, Envelope):
+class Priced(Envelope):
+    book_version: int | None = Field(description="Version of the price book that answered; null while there is none")
+
+
+class PriceAnswer(Price, Priced):
     pass
 
 
-class Prices(Envelope):
+class Prices(Priced):
     prices: list[Price] = Field(description="In the order asked for")
 
 

@@ -1,4 +1,4 @@
-"""Follows the pointers and the rules: loads what is new whole, then swaps it in; sees Redis go and come back."""
+"""Follows pointers and rules: loads what is new whole, then swaps it in; sees Redis go and come back."""
 
 import asyncio
 import logging
@@ -10,9 +10,11 @@ from dataclasses import replace
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from contracts import keys, rules
+from contracts import books, keys, rules
+from serving.books import Books
 from serving.generation import Generation, Incomplete
 from serving.metrics import Metrics
+from serving.prices import Held
 from serving.reads import Reads
 from serving.rules import Known
 
@@ -23,11 +25,13 @@ FIRST_LOOK_S = 5.0  # that a new worker lets questions wait, or leaves them to o
 
 
 class Watcher:
-    """Holds the generation that new requests answer from: None until the first was loaded; beside it a challenger."""
+    """Holds the generation that new requests answer from: None until the first was loaded; beside it a challenger, and
+    the price book."""
 
     def __init__(self, client: Redis, reads: Reads, metrics: Metrics, poll_s: float) -> None:
         self.generation: Generation | None = None
         self.challenger: Generation | None = None
+        self.books = Books(client, metrics)
         self._client = client
         self._reads = reads
         self._metrics = metrics
@@ -39,6 +43,11 @@ class Watcher:
         self._changes = 0
         self._unsure = False  # Redis may have been emptied since: its count of changes may have begun anew
         self._stopping = False
+
+    @property
+    def held(self) -> Held:
+        """What prices are made of; a request takes it once."""
+        return Held(self.books.book, self.generation)
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
@@ -72,13 +81,14 @@ class Watcher:
                 await asyncio.sleep(self._poll_s)
 
     async def look(self) -> None:
-        """Take over the generations that the pointers name, and the rules, unless they are those that we have."""
-        live, challenger, book, changes = await self._client.mget(
-            [keys.LIVE, keys.CHALLENGER, rules.BOOK, rules.CHANGES]
+        """Take over the generations and the price book that the pointers name, and the rules, unless we have them."""
+        live, challenger, prices, book, changes = await self._client.mget(
+            [keys.LIVE, keys.CHALLENGER, books.LIVE, rules.BOOK, rules.CHANGES]
         )
         if not self._reads.available:
             log.info("redis is back")
         self._reads.recovered()
+        await self.books.take(prices)
         await self._take_rules(book, int(changes or 0))
         if (known := self._known) is None:
             return  # what must not be shown is not known

@@ -8,7 +8,7 @@ from redis import Redis
 from benchmarks.synthetic import Synthetic
 from contracts import keys
 from pipelines import addendum as addenda
-from pipelines import publish
+from pipelines import lease, publish
 from pipelines.generation import PublishError
 from tests.pipelines.test_publish import keys_of, make_live, settings_for
 from tests.serving.test_addenda import SHOP, adding, written
@@ -21,7 +21,7 @@ def client(redis_url):
 
 
 def add(client, addendum=None):
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         generation = written(client, addendum or adding())
         publish.make_live(client, token, generation)
     return generation

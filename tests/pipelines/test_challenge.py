@@ -7,7 +7,7 @@ import redis
 
 from benchmarks.synthetic import Synthetic
 from contracts import keys
-from pipelines import challenge, lists, price_signals, publish, vectors
+from pipelines import challenge, lease, lists, price_signals, publish, vectors
 from pipelines.generation import PublishError
 from pipelines.inputs import Inputs
 from pipelines.settings import Settings
@@ -32,12 +32,12 @@ def written(client, *some):
 
 
 def live(client, synthetic):
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         publish.make_live(client, token, synthetic.generation)
 
 
 def point(client, synthetic):
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         challenge.point(client, token, synthetic.generation if synthetic else None)
 
 
@@ -97,7 +97,7 @@ def test_a_challenger_that_was_live_outlives_that(client):
 
 def test_who_lost_the_lease_moves_nothing(client):
     written(client, ONE)
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         client.set(keys.LEASE, "somebody else")
         with pytest.raises(PublishError, match="was not made the challenger: another publish took over"):
             challenge.point(client, token, ONE.generation)

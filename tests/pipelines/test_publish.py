@@ -28,7 +28,7 @@ from contracts.tables import (
 from features.products import COUNTS
 from models import bought, session
 from pipelines import generation as encoding
-from pipelines import lists, price_signals, publish, vectors
+from pipelines import lease, lists, price_signals, publish, vectors
 from pipelines.generation import PublishError
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema
@@ -147,7 +147,7 @@ def client(settings):
 
 def make_live(client, synthetic):
     synthetic.write(client)
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         publish.make_live(client, token, synthetic.generation)
     return synthetic.generation
 
@@ -356,19 +356,19 @@ def test_marts_that_make_no_sense_are_refused(settings, client, lake, table, cha
 
 
 def test_two_publishers_do_not_meet(redis_url, monkeypatch):
-    monkeypatch.setattr(publish, "LEASE_S", 1)  # the second one waits for it
+    monkeypatch.setattr(lease, "LEASE_S", 1)  # the second one waits for it
     client = redis.Redis.from_url(redis_url)
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         monopolist = client.get(keys.LEASE)
         assert monopolist == token
-        with pytest.raises(PublishError, match="another publish"), publish.lease(client):
+        with pytest.raises(PublishError, match="another publish"), lease.held(client):
             pass
     assert client.get(keys.LEASE) is None
 
 
 def test_who_lost_the_lease_does_not_flip(redis_url):
     client = redis.Redis.from_url(redis_url)
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         client.set(keys.LEASE, "somebody else")
         with pytest.raises(PublishError, match="took over"):
             publish.flip(client, token, "any", "publish", kept=["any"])

@@ -7,7 +7,7 @@ import pytest
 
 from contracts import catalog, keys
 from contracts.tables import CATALOG, PRICES
-from pipelines import follow_catalog, publish, refresh
+from pipelines import follow_catalog, lease, publish, refresh
 from pipelines.generation import PublishError
 from pipelines.newcomers import Base
 from pipelines.schemas import arrow_schema
@@ -22,7 +22,7 @@ def client(_base_keys):  # noqa: F811
     client = _base_keys
     client.set(keys.meta_key(GENERATION), json.dumps(made().meta))
     client.set(keys.ready_key(GENERATION), 1)
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         publish.make_live(client, token, GENERATION)
     return client
 

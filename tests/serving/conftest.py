@@ -17,7 +17,7 @@ import pytest
 from redis import Redis
 
 from benchmarks.synthetic import Synthetic
-from pipelines import publish
+from pipelines import lease, publish
 from shelfwise.local.processes import Service, running
 
 SECRET = "not-a-secret-in-tests"
@@ -165,6 +165,6 @@ def serving(redis_server, free_port, stack_root, shop) -> Iterator[Serving]:
 def make_live(client: Redis, synthetic: Synthetic) -> str:
     """Write the generation and flip to it, as publish does."""
     synthetic.write(client)
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         publish.make_live(client, token, synthetic.generation)
     return synthetic.generation

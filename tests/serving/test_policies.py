@@ -14,7 +14,7 @@ from benchmarks.synthetic import Synthetic, user_id
 from contracts import exposures, keys, rules, sessions
 from contracts.rules import Exclusion, Pin, RuleBook
 from models.policy import Arrivals, Experiment, PolicyParams, Shuffle
-from pipelines import challenge, publish
+from pipelines import challenge, lease
 from serving.app import create_app
 from serving.exposures import ExposureParams
 from serving.generation import Generation
@@ -75,7 +75,7 @@ def answered_by(generation):
 
 def let_challenge(client):
     CHALLENGER.write(client)
-    with publish.lease(client) as token:
+    with lease.held(client) as token:
         challenge.point(client, token, CHALLENGER.generation)
 
 
@@ -177,7 +177,7 @@ async def test_a_challenger_comes_under_rules_and_goes_again(redis_url, client):
             return forbidden not in [item["product_id"] for item in answer["items"]]
 
         await until(gone)
-        with publish.lease(client) as token:
+        with lease.held(client) as token:
             challenge.point(client, token, None)
 
         async def champion_answers():

@@ -104,8 +104,8 @@ def refuse_faults(rows: pa.Table) -> None:
         missing = [] if column.nullable else [pc.is_null(values)]
         too_low = [] if column.low is None else [pc.less(values, pa.scalar(int(column.low), pa.int64()))]
         for broken in missing + too_low:
-            if pc.any(broken).as_py():
-                example = rows["product_id"][pc.index(broken, pa.scalar(True)).as_py()]
+            if (at := broken.to_pylist()).count(True):
+                example = rows["product_id"][at.index(True)]
                 raise PublishError(f"the price book breaks its contract: {column.name} of product {example}")
 
 

@@ -16,7 +16,6 @@ from contracts.rules import AgeLimit, Boost, Exclusion, Pin, RuleBook, Vary
 from contracts.tables import SLOTS
 from models import bought, companions
 from models.companions import Companions
-from models.pricing import Guardrails
 from models.session import CART, HIDDEN, Products, Rows, SessionParams, category_number
 from serving.generation import Changed, Generation
 from serving.pages import Visitor, page
@@ -68,8 +67,6 @@ SHOP = Generation(
     scopes=list(POPULAR),
     popular={scope: ranked(items) for scope, items in POPULAR.items()},
     trending={scope: ranked(items) for scope, items in TRENDING.items()},
-    guardrails=conf.load("pricing", Guardrails),
-    policy="",
     arrivals=np.array(ARRIVALS),
     as_of="",
     changed=Changed(frozenset(), frozenset(), NO_ROWS),

@@ -69,7 +69,7 @@ def test_no_answer_is_mixed_while_generations_are_published(redis_url, start_ser
     answers = [answer for *_, answer in crowd.answers]
     assert not [answer for answer in answers if not is_whole(answer)]
     assert not [answer for answer in answers if answer["degraded"]]
-    assert {answer["source"] for answer in answers} == {"personal", "content", "popular", "trending", "policy"}
+    assert {answer["source"] for answer in answers} == {"personal", "content", "popular", "trending", "catalog"}
     assert len({answer["generation"] for answer in answers}) >= 8
 
 

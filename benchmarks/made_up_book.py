@@ -1,5 +1,7 @@
 """Made-up versions of a price book: every price tells which version it is of, so that an answer of two shows itself."""
 
+from typing import Any
+
 import pyarrow as pa
 
 from benchmarks.synthetic import product_id
@@ -26,7 +28,7 @@ def rows(number: int, products: int) -> pa.Table:
     """So many products in that version; one in three is reduced, each third tells another reason."""
     places = range(products)
     prices = [number * SPREAD + 100 + place % (SPREAD // 2) for place in places]
-    columns = {
+    columns: dict[str, Any] = {
         "product_id": [str(product_id(place)) for place in places],
         "currency": ["EUR"] * products,
         "list_price_minor": [price + 300 for price in prices],

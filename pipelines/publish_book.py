@@ -101,8 +101,8 @@ def refuse_faults(rows: pa.Table) -> None:
     """PublishError when a row breaks the contract: a price that the shop cannot mean is not published at all."""
     for column in books.PRICE_BOOK.columns:
         values: Array = rows[column.name]
-        missing = [] if column.nullable else [pc.is_null(values)]
-        too_low = [] if column.low is None else [pc.less(values, pa.scalar(int(column.low), pa.int64()))]
+        missing: list[Array] = [] if column.nullable else [pc.is_null(values)]
+        too_low: list[Array] = [] if column.low is None else [pc.less(values, pa.scalar(int(column.low), pa.int64()))]
         for broken in missing + too_low:
             if (at := broken.to_pylist()).count(True):
                 example = rows["product_id"][at.index(True)]

@@ -1,5 +1,6 @@
 """`shelfwise`: the local stack, the loaders and the steps from a terminal. What is heavy is imported when asked for."""
 
+import importlib
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from shelfwise.settings import StackSettings
 
 STEPS = ("ingest", "check", "build_features", "train", "evaluate", "publish", "attribute")
+LIVE = ("refresh", "publish_book")  # steps of no day: what is new in the shop just now
 OUR_PACKAGES = {"contracts", "features", "models", "pipelines", "serving", "commerce_core", "shelfwise"}
 # Others' errors that mean "not there" rather than "a bug of ours".
 UNREACHABLE = {
@@ -231,16 +233,17 @@ def audit_grants(role: Annotated[str, typer.Argument(help="an existing role of t
 
 @app.command()
 def run(
-    step: Annotated[str, typer.Argument(help=f"day (the whole chain), one of {', '.join(STEPS)}, or refresh")],
+    step: Annotated[str, typer.Argument(help=f"day (the whole chain), one of {', '.join(STEPS + LIVE)}")],
     day: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="the last day known, UTC; refresh needs none")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="the last day known, UTC; the last two take none")
     ] = None,
 ) -> None:
-    """Run one step, or the whole chain, for a day; `refresh` adds what is new in the shop to the live generation."""
+    """Run one step, or the whole chain, for a day; `refresh` adds what is new in the shop to the live generation,
+    `publish-book` sends the price book that holds there."""
     name = step.replace("-", "_")
-    if name not in (*STEPS, "day", "refresh"):
-        raise typer.BadParameter(f"{step}: the steps are day, {', '.join(STEPS)}, refresh")
-    if (day is None) != (name == "refresh"):
+    if name not in (*STEPS, *LIVE, "day"):
+        raise typer.BadParameter(f"{step}: the steps are day, {', '.join(STEPS + LIVE)}")
+    if (day is None) != (name in LIVE):
         raise typer.BadParameter(f"{step} {'needs' if day is None else 'takes no'} --day")
     _load_environment()
     from pipelines.day import measured, run_day, run_step
@@ -248,9 +251,7 @@ def run(
 
     with Steps() as steps:
         if day is None:
-            from pipelines import refresh
-
-            done = {name: measured(name, refresh.run, steps)}
+            done = {name: measured(name, importlib.import_module(f"pipelines.{name}").run, steps)}
         elif name == "day":
             done = run_day(day.date(), on_step=steps)
         else:

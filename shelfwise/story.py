@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.table import Table
+
+from models.pricing import Decision, Guardrails, Signals, quote
 
 SHOPPER_RANKS = (0.95, 0.75, 0.5, 0.25, 0.05)  # of all shoppers by number of orders: from heavy to light
 WAIT_S = 30
@@ -124,23 +126,28 @@ def _stranger(console: Console, apis: Apis) -> None:
 
 
 def _prices(console: Console, apis: Apis, day: date) -> None:
-    console.print("\n[bold]Five prices[/]: regular, in force → Shelfwise's, and why", **LINE)
-    in_force = _prices_in_force(day)
-    for price in _five_prices(apis.prices(_most_sold(day, 200))):
-        before = _money(in_force[price["product_id"]], price["currency"])
-        regular, after = (_money(price[name], price["currency"]) for name in ("list_price_minor", "price_minor"))
-        why = ", ".join(price["reasons"]) + (f", bounded by {price['binding']}" if price["binding"] else "")
-        name = apis.product(price["product_id"])["name"]
-        console.print(f"    {name}: {regular}, {before} → [bold]{after}[/] [dim]· {why}[/]", **LINE)
+    console.print("\n[bold]Five prices[/]: regular, in force → what the policy would propose, and why", **LINE)
+    sold = _most_sold(day, 200)
+    in_force = {price["product_id"]: price for price in apis.prices(sold)}
+    for decision in _five_stories(_decisions(day, sold)):
+        price = in_force[decision.product_id]
+        regular, now = (_money(price[name], price["currency"]) for name in ("list_price_minor", "price_minor"))
+        why = ", ".join(decision.reasons) + (f", bounded by {decision.binding}" if decision.binding else "")
+        proposed = _money(decision.price_minor, decision.currency)
+        name = apis.product(decision.product_id)["name"]
+        console.print(f"    {name}: {regular}, {now} → [bold]{proposed}[/] [dim]· {why}[/]", **LINE)
 
 
-def _prices_in_force(day: date) -> dict[str, int]:
+def _decisions(day: date, product_ids: Sequence[str]) -> Iterator[Decision]:
+    """What the price policy says of these products, in their order, by the signals of the day."""
+    from contracts import conf
     from contracts.tables import PRICE_SIGNALS
     from pipelines.lake import Lake
 
-    columns = ["product_id", "price_minor"]
-    rows = Lake(os.environ["LAKE_URI"]).arrow(PRICE_SIGNALS, days=(day, day + timedelta(days=1)), columns=columns)
-    return dict(zip(*(rows[name].to_pylist() for name in columns), strict=True))
+    rows = Lake(os.environ["LAKE_URI"]).arrow(PRICE_SIGNALS, days=(day, day + timedelta(days=1)))
+    of = {row["product_id"]: row for row in rows.drop_columns("day").to_pylist()}
+    guardrails = conf.load("pricing", Guardrails)
+    return (quote(Signals(**of[product_id]), guardrails) for product_id in product_ids if product_id in of)
 
 
 def _most_sold(day: date, k: int) -> list[str]:
@@ -153,14 +160,14 @@ def _most_sold(day: date, k: int) -> list[str]:
     return [product_id for product_id, _ in ordered[:k]]
 
 
-def _five_prices(prices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _five_stories(decisions: Iterable[Decision]) -> list[Decision]:
     """The most sold product of each different story first, then the most sold of what is left."""
-    priced = [price for price in prices if price["price_minor"] is not None]
-    first_of: dict[tuple[Any, ...], Mapping[str, Any]] = {}
-    for price in priced:
-        first_of.setdefault((price["action"], *price["reasons"], price["binding"]), price)
+    priced = [decision for decision in decisions if decision.price_minor is not None]
+    first_of: dict[tuple[str | None, ...], Decision] = {}
+    for decision in priced:
+        first_of.setdefault((decision.action, *decision.reasons, decision.binding), decision)
     stories = list(first_of.values())
-    return (stories + [price for price in priced if price not in stories])[:5]
+    return (stories + [decision for decision in priced if decision not in stories])[:5]
 
 
 def _money(minor: int | None, currency: str | None) -> str:

@@ -20,6 +20,7 @@ FOLLOWERS = {
     "sessions": "serving.sessions",
     "archive": "pipelines.archive",
     "refresh": "pipelines.follow_catalog",
+    "books": "pipelines.follow_book",
 }
 NAMES = ("postgres", "redis", "mlflow", "core", "serving", *FOLLOWERS)
 DATABASE = "shop"

@@ -66,10 +66,12 @@ def test_step_gets_its_day(run, monkeypatch):
     assert asked == [("build_features", date(2017, 12, 28))] * 2
 
 
-def test_refresh_has_no_day_and_all_else_has_one(run, monkeypatch):
+def test_what_is_live_has_no_day_and_all_else_has_one(run, monkeypatch):
     monkeypatch.setattr("pipelines.refresh.run", lambda: {"new": 2})
     assert json.loads(run("run", "refresh").stdout) == {"refresh": {"new": 2}}
-    for words in (("refresh", "--day", "2017-12-28"), ("ingest",), ("day",)):
+    monkeypatch.setattr("pipelines.publish_book.run", lambda: {"version": 2})
+    assert json.loads(run("run", "publish-book").stdout) == {"publish_book": {"version": 2}}
+    for words in (("refresh", "--day", "2017-12-28"), ("publish-book", "--day", "2017-12-28"), ("ingest",), ("day",)):
         done = run("run", *words)
         assert done.exit_code == 2
         assert "--day" in done.output

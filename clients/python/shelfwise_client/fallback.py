@@ -36,13 +36,15 @@ def page(product_ids: Sequence[str], body: HomeBody) -> Page:
 
 def price(product_id: str) -> PriceAnswer:
     """No price: the catalogue's holds."""
-    return PriceAnswer(generation=None, request_id=_request_id(), degraded=True, **_price(product_id))
+    return PriceAnswer(
+        generation=None, request_id=_request_id(), degraded=True, book_version=None, **_price(product_id)
+    )
 
 
 def prices(product_ids: Sequence[str]) -> Prices:
     """Likewise."""
     unknown = [_price(product_id) for product_id in product_ids]
-    return Prices(generation=None, request_id=_request_id(), degraded=True, prices=unknown)
+    return Prices(generation=None, request_id=_request_id(), degraded=True, book_version=None, prices=unknown)
 
 
 def _items(product_ids: Iterator[str], k: int) -> list[Item]:
@@ -53,13 +55,14 @@ def _price(product_id: str) -> Price:
     return Price(
         product_id=product_id,
         source="none",
-        action="none",
         price_minor=None,
         list_price_minor=None,
+        prior_30d_low_minor=None,
+        discount_bps=None,
         currency=None,
         reasons=[],
         binding=None,
-        policy=None,
+        valid_from=None,
     )
 
 

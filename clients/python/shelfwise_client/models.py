@@ -34,35 +34,39 @@ class Items(TypedDict):
 
 class Price(TypedDict):
     product_id: str
-    source: Literal["policy", "none"]
-    action: Literal["move", "hold", "none"]
+    source: Literal["book", "catalog", "none"]
     price_minor: int | None
     list_price_minor: int | None
+    prior_30d_low_minor: int | None
+    discount_bps: int | None
     currency: str | None
     reasons: list[str]
     binding: str | None
-    policy: str | None
+    valid_from: str | None
 
 
 class PriceAnswer(TypedDict):
     generation: str | None
     request_id: str
     degraded: bool
+    book_version: int | None
     product_id: str
-    source: Literal["policy", "none"]
-    action: Literal["move", "hold", "none"]
+    source: Literal["book", "catalog", "none"]
     price_minor: int | None
     list_price_minor: int | None
+    prior_30d_low_minor: int | None
+    discount_bps: int | None
     currency: str | None
     reasons: list[str]
     binding: str | None
-    policy: str | None
+    valid_from: str | None
 
 
 class Prices(TypedDict):
     generation: str | None
     request_id: str
     degraded: bool
+    book_version: int | None
     prices: list[Price]
 
 

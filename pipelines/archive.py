@@ -1,4 +1,4 @@
-"""Carries what serving showed from the bus to the lake's landing folder: `python -m pipelines.archive`, all the time.
+"""Carries what serving showed and promised from the bus to the lake's landing folder: `python -m pipelines.archive`.
 
 A file is named by the first and last stream id in it, and entries are acknowledged once it is there. What a killed
 archive had in hand is the first thing that the next one reads: it writes the same file again, or the same rows into
@@ -9,13 +9,15 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
 from redis.exceptions import RedisError, ResponseError
 
-from contracts import exposures
-from contracts.exposures import Exposure
+from contracts import exposures, quotes
+from contracts.quotes import QUOTES
+from contracts.table import Table
 from contracts.tables import EXPOSURES
 from pipelines import landing
 from pipelines.generation import Client, connect
@@ -30,62 +32,78 @@ BATCH = 10_000
 PAUSE_S = 10.0  # after a batch that was not full: a file per pause, not per request
 IN_HAND, NEW = "0", ">"  # XREADGROUP: entries handed to us and not acknowledged; entries nobody was handed yet
 
-SCHEMA = arrow_schema(EXPOSURES)
-REQUIRED = [field.name for field in SCHEMA if not field.nullable]
-
 Entry = tuple[bytes, dict[bytes, bytes] | None]  # no fields: the stream dropped it before we came to it
 
 
-def follow(client: Client, lake: Lake) -> None:
+class Topic(NamedTuple):
+    """A stream of which every entry is a row of the table, as a JSON object in one field."""
+
+    stream: str
+    field: bytes
+    table: Table
+
+
+SHOWN = Topic(exposures.STREAM, exposures.EVENT_FIELD, EXPOSURES)
+PROMISED = Topic(quotes.STREAM, quotes.EVENT_FIELD, QUOTES)
+
+
+def follow(client: Client, lake: Lake, topics: Sequence[Topic] = (SHOWN, PROMISED)) -> None:
     """Archive what comes, through restarts of Redis, also with nothing in it."""
-    start = IN_HAND
+    starts = dict.fromkeys(topics, IN_HAND)
     while True:
-        try:
-            if start == IN_HAND:
-                _ensure_group(client)
-            taken = archive(client, lake, start)
-        except (RedisError, OSError) as error:
-            log.warning("exposures are not archived: %s", error)
-            start, taken = IN_HAND, 0
-        else:
-            if start == IN_HAND and taken == 0:
-                start = NEW
-        if taken < BATCH:
+        full = False
+        for topic, start in starts.items():
+            try:
+                if start == IN_HAND:
+                    _ensure_group(client, topic)
+                taken = archive(client, lake, start, topic)
+            except (RedisError, OSError) as error:
+                log.warning("%s are not archived: %s", topic.table.name, error)
+                starts[topic] = IN_HAND
+            else:
+                full |= taken == BATCH
+                if start == IN_HAND and taken == 0:
+                    starts[topic] = NEW
+        if not full:
             time.sleep(PAUSE_S)
 
 
-def archive(client: Client, lake: Lake, start: str) -> int:
+def archive(client: Client, lake: Lake, start: str, topic: Topic = SHOWN) -> int:
     """Take one batch from there, write its files, acknowledge it; how many entries it had."""
-    answer = client.xreadgroup(exposures.GROUP, CONSUMER, {exposures.STREAM: start}, count=BATCH)
+    answer = client.xreadgroup(exposures.GROUP, CONSUMER, {topic.stream: start}, count=BATCH)
     entries: list[Entry] = answer[0][1] if answer else []
     if not entries:
         return 0
-    rows = pa.Table.from_batches(_rows(entries), SCHEMA)
+    rows = pa.Table.from_batches(_rows(entries, topic), arrow_schema(topic.table))
     if rows.num_rows:
-        landing.put(lake, EXPOSURES, f"{entries[0][0].decode()}-{entries[-1][0].decode()}", rows)
-    client.xack(exposures.STREAM, exposures.GROUP, *(entry for entry, _ in entries))
+        landing.put(lake, topic.table, f"{entries[0][0].decode()}-{entries[-1][0].decode()}", rows)
+    client.xack(topic.stream, exposures.GROUP, *(entry for entry, _ in entries))
     if rows.num_rows < len(entries):
-        log.error("%d of %d entries were lost or are no exposures", len(entries) - rows.num_rows, len(entries))
+        lost = len(entries) - rows.num_rows
+        log.error("%d of %d entries were lost or are no %s", lost, len(entries), topic.table.name)
     return len(entries)
 
 
-def _ensure_group(client: Client) -> None:
+def _ensure_group(client: Client, topic: Topic) -> None:
     try:
-        client.xgroup_create(exposures.STREAM, exposures.GROUP, id="0", mkstream=True)
+        client.xgroup_create(topic.stream, exposures.GROUP, id="0", mkstream=True)
     except ResponseError as error:
         if not str(error).startswith("BUSYGROUP"):
             raise
 
 
-def _rows(entries: Sequence[Entry]) -> Iterator[pa.RecordBatch]:
-    """A row for each entry that is an exposure; the others are passed over."""
+def _rows(entries: Sequence[Entry], topic: Topic) -> Iterator[pa.RecordBatch]:
+    """A row for each entry that is one of the table; the others are passed over."""
+    schema, columns = arrow_schema(topic.table), topic.table.columns
+    instants = [column.name for column in columns if column.type == "timestamp"]
+    required = [column.name for column in columns if not column.nullable]
     for _, fields in entries:
         try:
-            said: Exposure = orjson.loads((fields or {})[exposures.EVENT_FIELD])
-            ts = datetime.fromisoformat(said["ts"]).astimezone(UTC)
-            row = {**said, "ts": ts, "day": ts.date()}
-            if all(row.get(name) is not None for name in REQUIRED):
-                yield pa.RecordBatch.from_pylist([row], SCHEMA)
+            row: dict[str, Any] = orjson.loads((fields or {})[topic.field])
+            row |= {name: datetime.fromisoformat(row[name]).astimezone(UTC) for name in instants}
+            row["day"] = row["ts"].date()
+            if all(row.get(name) is not None for name in required):
+                yield pa.RecordBatch.from_pylist([row], schema)
         except (KeyError, TypeError, ValueError):  # Arrow's errors are of these
             continue
 

@@ -15,6 +15,7 @@ from serving import failures, price_routes, routes
 from serving.exposures import ExposureParams, Exposures
 from serving.metrics import Metrics
 from serving.policies import Policies
+from serving.quotes import Quotes
 from serving.reads import Reads
 from serving.schemas import Failure
 from serving.settings import Settings
@@ -46,6 +47,7 @@ def create_app(settings: Settings, params: PolicyParams | None = None, logged: E
             f"{params.shuffle.share} and arrivals.share {params.arrivals.share}, conf/exposures.toml rate 0"
         )
     policies = Policies(watcher, params)
+    quotes = Quotes(patient, settings.signer, settings.quote_lasts_s)
     exposures = Exposures(patient, secret, logged, metrics)
 
     @asynccontextmanager
@@ -67,7 +69,8 @@ def create_app(settings: Settings, params: PolicyParams | None = None, logged: E
         responses={422: {"model": Failure, "description": "The request is not well formed"}},
     )
     application.include_router(routes.questions(policies, reads, metrics, exposures, settings.rank_deadline_s))
-    application.include_router(price_routes.priced(watcher, reads, metrics))
+    application.include_router(price_routes.priced(watcher, reads, metrics, quotes))
+    application.include_router(price_routes.public_keys(quotes))
     application.include_router(routes.operations(watcher, metrics))
     failures.install(application)
     return application

@@ -14,6 +14,15 @@ from serving.direct import MAX_BODY_BYTES, BodyTooLong
 
 log = logging.getLogger(__name__)
 
+
+class Refused(Exception):
+    """A question that cannot be answered, and why."""
+
+    def __init__(self, status: int, error: str, message: str, faults: list[dict[str, str]] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.error, self.faults = status, error, faults
+
+
 CODES = {404: "not_found", 405: "method_not_allowed", 503: "not_ready"}
 
 
@@ -27,6 +36,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(BodyTooLong, _too_long)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Refused, _cannot)
     app.add_exception_handler(Exception, _broken)
 
 
@@ -49,6 +59,11 @@ async def _too_long(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return failure(error.status_code, CODES.get(error.status_code, "refused"), str(error.detail))
+
+
+async def _cannot(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return failure(error.status, error.error, str(error), error.faults)
 
 
 async def _broken(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from contracts import keys
 
 MAX_K = 50
 MAX_PRICES = 200
+MAX_QUANTITY = 100_000
 
 MAX_SHELVES = 10
 MAX_CART = 200
@@ -172,6 +173,63 @@ class PriceAnswer(Price, Priced):
 
 class Prices(Priced):
     prices: list[Price] = Field(description="In the order asked for")
+
+
+class QuoteLine(_Input):
+    product_id: Name
+    quantity: int = Field(ge=1, le=MAX_QUANTITY)
+
+
+class QuoteBody(_Input):
+    idempotency_key: str = Field(
+        min_length=1, max_length=200, description="Under the same key the same quote is answered, as long as it is kept"
+    )
+    lines: list[QuoteLine] = Field(min_length=1, max_length=MAX_PRICES, description="Each product once")
+    channel: Name | None = Field(default=None, description="Where it is asked; for the log, prices are the same")
+    zone: Name | None = Field(default=None, description="Price zone; for the log, as long as there is one zone")
+
+    @field_validator("lines")
+    @classmethod
+    def _each_once(cls, lines: list[QuoteLine]) -> list[QuoteLine]:
+        asked = [keys.one_spelling(line.product_id) for line in lines]
+        if len(set(asked)) < len(asked):
+            raise ValueError("a product stands on two lines; checkout takes one quote for each")
+        return lines
+
+
+class QuotedLine(BaseModel):
+    product_id: str
+    quantity: int
+    source: Literal["book", "catalog"] = Field(description="As of a price")
+    unit_price_minor: int = Field(description="What is promised for one unit; the same for everybody")
+    list_price_minor: int = Field(description="Regular price of one unit; not the one to strike out")
+    prior_30d_low_minor: int | None = Field(description="The only price to strike out, as of a price")
+    discount_bps: int | None = Field(description="The reduction that may be announced, from that price; basis points")
+    reasons: list[str] = Field(description="What moved the price; empty: the shop's own")
+    binding: str | None = Field(description="The guard that held the price back")
+    line_total_minor: int
+    quote: str = Field(description="JWS (EdDSA) of the promise for one unit: what checkout is given")
+
+
+class QuoteTotals(BaseModel):
+    units: int
+    regular_minor: int = Field(description="At regular prices")
+    total_minor: int = Field(description="At the prices that are promised, before coupons, shipping and tax")
+
+
+class Quote(Priced):
+    quote_id: str
+    issued_at: datetime
+    valid_until: datetime = Field(description="Checkout honours the lines until then, whatever prices do meanwhile")
+    currency: str = Field(description="ISO 4217 code")
+    channel: str | None
+    zone: str | None
+    lines: list[QuotedLine] = Field(description="In the order asked for")
+    totals: QuoteTotals
+    signature: str = Field(
+        description="JWS (EdDSA) of quote_id as `jti`, total_minor, currency, `exp`, and in `lines` the SHA-256 of all "
+        "lines' quotes with line feeds between"
+    )
 
 
 class Fault(BaseModel):

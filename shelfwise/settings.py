@@ -31,6 +31,8 @@ class StackSettings(BaseSettings):
     """Under which serving hashes shoppers in its log; empty: generated once and kept."""
     signing_keys: SecretStr = SecretStr("")
     """What the shop signs access tokens with; empty: generated once and kept."""
+    quote_key: SecretStr = SecretStr("")
+    """What serving signs price quotes with; empty: generated once and kept."""
     sandbox_secret: SecretStr = SecretStr("")
     """What the bank to play with signs its webhooks with; empty: generated once and kept."""
 

@@ -18,7 +18,7 @@ from shelfwise.local.postgres import EmbeddedPostgres
 from shelfwise.local.redis import EmbeddedRedis
 
 VARIABLES = ("DATABASE_URL", "REDIS_URL", "SERVICE_TOKEN", "CORE_URL", "LAKE_URI", "MLFLOW_TRACKING_URI", "DATA_DIR")
-VARIABLES += ("EXPOSURES_SECRET", "SIGNING_KEYS")
+VARIABLES += ("EXPOSURES_SECRET", "SIGNING_KEYS", "QUOTE_KEY", "QUOTE_KEYS")
 
 
 NIGHT = "tests/pipelines/night/"

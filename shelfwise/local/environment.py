@@ -1,5 +1,6 @@
 """The variables that tell every part where the local stack is: `.data/stack.env`, and `.env` beside the sources."""
 
+import json
 import os
 import secrets
 import shlex
@@ -36,14 +37,17 @@ def write(settings: StackSettings, database_url: str, redis_url: str) -> dict[st
         "SERVICE_TOKEN": settings.service_token,
         "EXPOSURES_SECRET": settings.exposures_secret,
         "SIGNING_KEYS": settings.signing_keys,
+        "QUOTE_KEY": settings.quote_key,
         "SANDBOX_SECRET": settings.sandbox_secret,
     }
     kept = read(file)
     # 32 random bytes are an Ed25519 key as well; only its name is missing.
     made = {name: secrets.token_urlsafe(32) for name in given}
-    made["SIGNING_KEYS"] = f"local:{made['SIGNING_KEYS']}"
+    made |= {name: f"local:{made[name]}" for name in ("SIGNING_KEYS", "QUOTE_KEY")}
+    secret = {name: said.get_secret_value() or kept.get(name) or made[name] for name, said in given.items()}
     variables = {
-        **{name: said.get_secret_value() or kept.get(name) or made[name] for name, said in given.items()},
+        **secret,
+        "QUOTE_KEYS": _quote_keys(secret["QUOTE_KEY"]),
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "CORE_URL": f"http://127.0.0.1:{settings.core_port}",
@@ -53,6 +57,14 @@ def write(settings: StackSettings, database_url: str, redis_url: str) -> dict[st
     }
     _write_private(file, variables)
     return variables
+
+
+def _quote_keys(signing: str) -> str:
+    """What the shop verifies quotes with: this key's public half, and whichever others the environment names."""
+    from serving.signing import Signer
+
+    others = json.loads(os.environ.get("QUOTE_KEYS") or "{}")
+    return json.dumps(others | Signer.of(signing).public)
 
 
 def _write_private(file: Path, variables: Mapping[str, str]) -> None:

@@ -20,7 +20,7 @@ CLASSES = [
     shelfwise.settings.StackSettings,
 ]
 
-SECRETS = {"service_token", "exposures_secret", "signing_keys", "sandbox_secret"}
+SECRETS = {"service_token", "exposures_secret", "signing_keys", "sandbox_secret", "quote_key"}
 
 
 def variables():

@@ -1,6 +1,10 @@
 """Variables in files: what is set already wins, and what was written is what is read."""
 
+import json
+
 from commerce_core.accounts.tokens import signing_keys
+from commerce_core.settings import Settings
+from serving.signing import Signer
 from shelfwise.local import environment
 from shelfwise.settings import StackSettings
 
@@ -27,6 +31,20 @@ def test_the_signing_key_is_one_that_the_shop_takes(tmp_path):
     made = environment.write(StackSettings(data_dir=tmp_path), "", "")["SIGNING_KEYS"]
     assert list(signing_keys(made)) == ["local"]
     assert environment.write(StackSettings(data_dir=tmp_path), "", "")["SIGNING_KEYS"] == made
+
+
+def test_the_shop_knows_the_key_of_quotes_and_keeps_others_that_it_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUOTE_KEYS", '{"old": "pem"}')
+    made = environment.write(StackSettings(data_dir=tmp_path), "", "")
+    keys = Settings(
+        DATABASE_URL="postgresql:///x",
+        SERVICE_TOKEN=made["SERVICE_TOKEN"],
+        SIGNING_KEYS=made["SIGNING_KEYS"],
+        QUOTE_KEYS=json.loads(environment.read(environment.stack_env(tmp_path))["QUOTE_KEYS"]),
+    ).QUOTE_KEYS
+    assert keys == {"old": "pem"} | Signer.of(made["QUOTE_KEY"]).public
+    again = environment.write(StackSettings(data_dir=tmp_path), "", "")
+    assert (again["QUOTE_KEY"], again["QUOTE_KEYS"]) == (made["QUOTE_KEY"], made["QUOTE_KEYS"])
 
 
 def test_secret_is_made_once_unless_given(tmp_path):

@@ -25,6 +25,8 @@ from shelfwise_client.models import (
     PopularParametersQuery,
     PriceAnswer,
     Prices,
+    Quote,
+    QuoteBody,
     Recommendations,
     RecommendationsParametersQuery,
     SessionRecommendationsParametersQuery,
@@ -128,6 +130,13 @@ class Shelfwise:
         """What to charge for each of up to 200 products; likewise."""
         body = {"product_ids": list(product_ids)}
         return self._ask("POST", "/prices", {"json": body}, lambda: instead.prices(product_ids))
+
+    def quote(self, body: QuoteBody) -> Answer[Quote | None]:
+        """Prices that checkout honours; nothing stands in for a promise: without one it charges the shop's prices.
+
+        Ask again under the same idempotency_key: a quote that came too late is answered then.
+        """
+        return self._ask("POST", "/quotes", {"json": body}, lambda: None)
 
     def _get(self, path: str, query: Mapping[str, Any], fallback: Callable[[], Body]) -> Answer[Body]:
         given = {name: value for name, value in query.items() if value is not None}

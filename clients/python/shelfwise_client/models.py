@@ -77,6 +77,31 @@ class PricesBody(TypedDict):
     product_ids: list[ProductId]
 
 
+class QuoteLine(TypedDict):
+    product_id: str
+    quantity: int
+
+
+class QuoteTotals(TypedDict):
+    units: int
+    regular_minor: int
+    total_minor: int
+
+
+class QuotedLine(TypedDict):
+    product_id: str
+    quantity: int
+    source: Literal["book", "catalog"]
+    unit_price_minor: int
+    list_price_minor: int
+    prior_30d_low_minor: int | None
+    discount_bps: int | None
+    reasons: list[str]
+    binding: str | None
+    line_total_minor: int
+    quote: str
+
+
 class Recommendations(TypedDict):
     generation: str | None
     request_id: str
@@ -152,6 +177,9 @@ class TrendingParametersQuery(TypedDict):
     age: NotRequired[int]
 
 
+QuoteKeysResponse: TypeAlias = dict[str, str]
+
+
 HealthResponse: TypeAlias = dict[str, str]
 
 
@@ -179,3 +207,26 @@ class Page(TypedDict):
     request_id: str
     degraded: bool
     shelves: list[Shelf]
+
+
+class Quote(TypedDict):
+    generation: str | None
+    request_id: str
+    degraded: bool
+    book_version: int | None
+    quote_id: str
+    issued_at: str
+    valid_until: str
+    currency: str
+    channel: str | None
+    zone: str | None
+    lines: list[QuotedLine]
+    totals: QuoteTotals
+    signature: str
+
+
+class QuoteBody(TypedDict):
+    idempotency_key: str
+    lines: list[QuoteLine]
+    channel: NotRequired[str | None]
+    zone: NotRequired[str | None]

@@ -9,7 +9,8 @@ from datetime import date, timedelta
 import pytest
 from redis import Redis
 
-from contracts import exposures
+from contracts import exposures, quotes
+from contracts.quotes import QUOTES
 from contracts.tables import EXPOSURES
 from pipelines import archive, check, landing
 from pipelines.lake import Lake
@@ -164,3 +165,24 @@ def test_rules_of_the_table_are_checked_without_asking_the_shop(client, lake, st
     with pytest.raises(check.CheckFailed) as failed:
         check.run(DAY, step_settings.model_copy(update={"lake_uri": lake.uri}))
     assert {(fault.column, fault.rows) for fault in failed.value.faults} == {("shelf", 1), ("policy", 1)}
+
+
+def test_what_was_promised_is_archived_too(client, lake, spark):
+    quoted = {
+        "quote_id": "q", "line": 1, "ts": "2026-03-01T23:59:59+00:00", "valid_until": "2026-03-02T00:29:59+00:00",
+        "product_id": PRODUCTS[0], "quantity": 2, "list_price_minor": 500, "prior_30d_low_minor": None,
+        "price_minor": 450, "currency": "EUR", "source": "book", "reasons": ["rolled_back"], "binding": None,
+        "channel": "web", "zone": None, "book_version": 3, "generation": None,
+    }  # fmt: skip
+    lines = [quoted, quoted | {"line": 2, "product_id": PRODUCTS[1]}]
+    for line in (*lines, lines[0]):  # an entry may come twice
+        client.xadd(quotes.STREAM, {quotes.EVENT_FIELD: json.dumps(line)})
+    client.xadd(quotes.STREAM, {quotes.EVENT_FIELD: json.dumps(quoted | {"line": 3, "valid_until": None})})
+    archive._ensure_group(client, archive.PROMISED)
+    assert archive.archive(client, lake, archive.NEW, archive.PROMISED) == 4
+    assert landing.commit(spark, lake, QUOTES, DAY, DAY + timedelta(days=1))["rows"] == 2
+    rows = sorted(lake.arrow(QUOTES).to_pylist(), key=lambda row: row["line"])
+    for row, line in zip(rows, lines, strict=True):
+        instants = {name: row[name] for name in ("ts", "valid_until")}
+        assert row == line | {"day": DAY} | instants
+        assert {name: at.isoformat() for name, at in instants.items()}.items() <= line.items()

@@ -20,6 +20,8 @@ from shelfwise_client.client import Shelfwise
 ANNA = str(user_id(3))
 MINE = ["tea", "jam", "mug"]
 SHELVES = [{"slot": "for_you", "k": 2}, {"slot": "trending", "k": 2}]
+LINES = [{"product_id": str(product_id(number)), "quantity": 2} for number in (3, 4)]
+QUOTE = {"idempotency_key": "a-cart", "lines": LINES}
 QUESTIONS = {  # of each: what it is asked, and whether the caller's list can stand in
     "recommendations": ((ANNA, MINE), True),
     "session_recommendations": (("s1", MINE), True),
@@ -30,6 +32,7 @@ QUESTIONS = {  # of each: what it is asked, and whether the caller's list can st
     "trending": ((MINE,), True),
     "price": ((str(product_id(3)),), False),
     "prices": (([str(product_id(3)), "unknown"],), False),
+    "quote": ((QUOTE,), False),
 }
 NODE = shutil.which("node")
 JS = Path(__file__).resolve().parents[2] / "clients" / "js" / "shelfwise.js"
@@ -107,6 +110,9 @@ def test_a_fallback_has_the_form_of_an_answer(client, patient, silent, name):
     given, listed = QUESTIONS[name]
     answer = getattr(client(silent, timeout_s=0.05), name)(*given)
     assert isinstance(answer.missing, TimeoutError | httpx.TimeoutException)
+    if name == "quote":  # nothing stands in for a promise
+        assert answer.body is None
+        return
     real = getattr(patient, name)(*given).body
     assert answer.body.keys() == real.keys()
     assert (answer.body["generation"], answer.body["degraded"]) == (None, True)
@@ -173,9 +179,13 @@ def test_ids_of_any_spelling_stay_one_part_of_the_path(patient):
 
 
 def shelf(url, **options):
+    return page("shelf", url, **options)
+
+
+def page(function, url, **options):
     """What the page's client says, by node."""
-    program = f"import {{ shelf }} from {json.dumps(JS.as_uri())};"
-    program += f"console.log(JSON.stringify(await shelf({json.dumps(url)}, {json.dumps(options)})));"
+    program = f"import {{ {function} }} from {json.dumps(JS.as_uri())};"
+    program += f"console.log(JSON.stringify(await {function}({json.dumps(url)}, {json.dumps(options)})));"
     command = [NODE, "--input-type=module", "--eval", program]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
 
@@ -199,3 +209,16 @@ def test_the_pages_client_shows_serving_or_the_pages_own_list(serving, patient, 
         "missing": "serving answered 422"
     }
     assert shelf(url, fallback=MINE) == own | {"missing": "userId or sessionId is needed"}
+
+
+@pytest.mark.skipif(NODE is None, reason="node runs the page's client")
+def test_the_page_is_promised_prices_or_told_why_not(serving, patient, silent):
+    url, none = f"http://127.0.0.1:{serving.port}", {"quotes": [], "quote": None}
+    said = page("quote", url, idempotencyKey="a-page", lines=LINES, timeoutMs=10_000)
+    assert said["missing"] is None
+    assert said["quotes"] == [line["quote"] for line in said["quote"]["lines"]]
+    assert patient.quote({"idempotency_key": "a-page", "lines": LINES}).body == said["quote"]
+    late = page("quote", silent, idempotencyKey="k", lines=LINES, timeoutMs=50)
+    assert late == none | {"missing": "no answer in 50 ms"}
+    refused = page("quote", url, idempotencyKey="k", lines=[], timeoutMs=10_000)
+    assert refused == none | {"missing": "serving answered 422"}

@@ -13,7 +13,7 @@ found out: decoding raises Corrupt. `FORMAT` is part of a generation's digest: r
     gen:{g}:i:{start}    UUIDs of the products from index start on, 36 characters each, as answers show them
     gen:{g}:v:{start}    of the products from index start on: category number and vector      models.session.encode
     gen:{g}:b:{start}    of the same products: what is bought together with each              models.companions.encode
-    gen:{g}:meta         JSON: counts, digests, scopes, guardrails, versions
+    gen:{g}:meta         JSON: counts, digests, scopes, versions
     gen:{g}:ready        set last, once everything before it was verified
 
 An addendum `{g}.{n}` is a generation too: what is new or changed in the shop since its base `g` was made. It has keys

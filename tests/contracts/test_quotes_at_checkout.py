@@ -17,7 +17,6 @@ from benchmarks.made_up_book import version
 from commerce_core.app import create_app as create_shop
 from commerce_core.checkout.quotes import EVERYONE, ISSUER
 from commerce_core.db import driver_url
-from commerce_core.migrate import upgrade
 from commerce_core.settings import Settings as ShopSettings
 from contracts import books
 from contracts.books import PRICE_BOOK
@@ -36,12 +35,6 @@ OLD, NEW = (Signer.of(f"{kid}:{seed}") for kid, seed in SEEDS.items())
 NOBODYS = Signer.of(f"old:{'C' * 42}A")
 SHOP = {"SERVICE_TOKEN": "a-token-for-tests-only", "SIGNING_KEYS": f"test:{'A' * 43}", "SWEEP_S": "0"}
 AT = datetime(2026, 11, 28, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def shop_url(postgres_url):
-    upgrade(postgres_url)
-    return postgres_url
 
 
 @pytest.fixture

@@ -18,7 +18,9 @@ from serving.books import Book, Books
 from serving.metrics import Metrics
 from serving.price_routes import priced
 from serving.prices import Held, discount_bps, prices
+from serving.quotes import Quotes
 from serving.reads import Reads
+from serving.signing import Signer
 from tests.serving.conftest import make_live
 from tests.serving.test_outage import MortalRedis
 
@@ -206,19 +208,24 @@ class Moving:
         return self._held[(self.looks - 1) % len(self._held)]
 
 
-@pytest.mark.parametrize("ask", ["one", "many"])
+@pytest.mark.parametrize("ask", ["one", "many", "quote"])
 async def test_a_request_looks_once(client, asynchronous, ask):
     loaded = []
     for number in (1, 2):
         publish(client, number)
         loaded.append(Held(await Book.load(asynchronous, books.name(*version(number))), None))
     moving = Moving(loaded)
-    router = priced(moving, Reads(asynchronous), Metrics())
+    router = priced(moving, Reads(asynchronous), Metrics(), Quotes(asynchronous, Signer.of(f"k:{'A' * 43}"), 60))
     endpoints = {route.name: route.endpoint for route in router.routes}
     for number in (1, 2, 1):
         if ask == "one":
             answer = json.loads(await endpoints["price"](KNOWN[4]))
             told = [answer]
+        elif ask == "quote":
+            lines = [{"product_id": product, "quantity": 1} for product in KNOWN]
+            body = schemas.QuoteBody(idempotency_key=str(moving.looks), lines=lines)
+            answer = json.loads(await endpoints["quote"](body))
+            told = [{"price_minor": line["unit_price_minor"]} for line in answer["lines"]]
         else:
             answer = json.loads(await endpoints["prices"](schemas.PricesBody(product_ids=KNOWN)))
             told = answer["prices"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shelfwise import consumer_commands
+from shelfwise import consumer_commands, price_commands
 
 if TYPE_CHECKING:
     from shelfwise.settings import StackSettings
@@ -35,6 +35,7 @@ users = typer.Typer(no_args_is_help=True, help="Who works in the shop, and who h
 app.add_typer(users, name="users")
 app.add_typer(consumer_commands.consumers, name="consumers")
 app.add_typer(consumer_commands.dead, name="dead")
+app.add_typer(price_commands.prices, name="prices")
 
 audit = typer.Typer(no_args_is_help=True, help="What staff and services have changed.")
 app.add_typer(audit, name="audit")

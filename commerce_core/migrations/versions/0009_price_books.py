@@ -87,8 +87,8 @@ create table price_version_lines (
 create index price_version_lines_by_product on price_version_lines (product_id, version);
 
 create table price_version_entries (
-    version             bigint not null references price_versions,
-    product_id          uuid not null references products,
+    version             bigint not null,
+    product_id          uuid not null,
     currency            char(3) not null,
     list_price_minor    bigint not null,
     price_minor         bigint not null constraint price_version_entries_price_positive check (price_minor > 0),

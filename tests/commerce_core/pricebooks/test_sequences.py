@@ -78,7 +78,8 @@ def sequences(url, steps):
                     f" values ('{product}', '{product}', 'Soap', 1000, {price}, 'EUR')"
                 )
                 self.write(
-                    f"insert into price_history values ('{product}', now() - interval '50 days', 1000, {price}, 'EUR', 'x')"
+                    "insert into price_history"
+                    f" values ('{product}', now() - interval '50 days', 1000, {price}, 'EUR', 'x')"
                 )
 
         # --- what happens ---

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 MAX_DETAILS = 100
+UNSTORABLE = ("22021", "22P05")  # PostgreSQL's codes for a text, and for JSON, with a NUL
 
 
 class Error(BaseModel):
@@ -72,6 +73,10 @@ async def _on_refusal(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if isinstance(error, ShopError):
         return error_answer(error.status_code, error.code, error.detail, error.details, error.headers)
+    if error.status_code == 400:  # FastAPI's, of a body that is not even text; as faulty as one that is no JSON
+        return error_answer(
+            422, "invalid_request", "the body cannot be read, nothing was done: JSON in UTF-8 is wanted"
+        )
     codes = {404: "no_such_route", 405: "method_not_allowed"}
     return error_answer(
         error.status_code, codes.get(error.status_code, "bad_request"), str(error.detail), None, error.headers
@@ -89,6 +94,10 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_database_trouble(_: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in UNSTORABLE:
+        return error_answer(
+            422, "invalid_request", "a text holds a character that cannot be kept (NUL), nothing was done"
+        )
     about_connections = not isinstance(error, DBAPIError) or error.connection_invalidated
     if not about_connections and not isinstance(error, OperationalError | InterfaceError):
         raise error  # our own fault, not the database's

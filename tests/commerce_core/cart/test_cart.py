@@ -4,9 +4,11 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from commerce_core.cart import service
 from commerce_core.cart.service import Owner
+from commerce_core.db import create_engine, transactions
 from tests.commerce_core.buyers import Buyer, stock_up
 
 
@@ -131,3 +133,20 @@ async def test_twenty_merges_and_adds_at_once_lose_nothing(app, ann, user, db):
     await asyncio.gather(*(one(turn) for turn in range(20)))
     assert await quantities(app, Owner(user)) == {soap: 3, towel: 10}
     assert await db.fetchval("select count(*) from carts where user_id = $1 and status = 'open'", UUID(str(user))) == 1
+
+
+async def test_every_new_customer_gets_a_cart_whatever_plan_the_database_has_for_it(settings, db):
+    """From its sixth time on a connection PostgreSQL may plan a statement for any value."""
+    soap = await stock_up(db, 3)
+    users = [
+        await db.fetchval("insert into users (external_id) values ($1) returning user_id", str(n)) for n in range(12)
+    ]
+    engine = create_engine(settings.DATABASE_URL, pool_size=1)
+    try:
+        for user in users:
+            async with transactions(engine)() as session:
+                await session.execute(text("set local plan_cache_mode = force_generic_plan"))
+                await service.add(session, Owner(user), soap, 1)
+    finally:
+        await engine.dispose()
+    assert await db.fetchval("select count(*) from carts where user_id = any($1)", users) == len(users)

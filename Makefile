@@ -28,8 +28,8 @@ test night: export JAVA_TOOL_OPTIONS := -XX:TieredStopAtLevel=1 -XX:ReservedCode
 test: $(READY)  ## the tests, with real PostgreSQL, Redis and Spark
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-night: $(READY)  ## those that take minutes: a shop's own files through a night of a real Airflow, a minute of chaos
-	@$(PYTHON) -m pytest -m night tests/e2e tests/benchmarks tests/pipelines
+night: $(READY)  ## those that take long: a night of a real Airflow, a minute of chaos, twenty seconds without PostgreSQL
+	@$(PYTHON) -m pytest -m night
 
 check: $(READY)  ## style, types and import rules
 	@$(PYTHON) -m ruff check .

@@ -1,10 +1,9 @@
-"""Measured claims: `python -m benchmarks ingest|recommend|serve|refresh|chaos|checkout|offers`; the last line printed
-is one JSON object."""
+"""Measured claims: `python -m benchmarks NAME`; the last line printed is one JSON object."""
 
 import importlib
 import sys
 
-NAMES = ("ingest", "recommend", "serve", "refresh", "chaos", "checkout", "offers")
+NAMES = ("ingest", "recommend", "serve", "refresh", "chaos", "checkout", "offers", "prices")
 USAGE = f"usage: python -m benchmarks {{{'|'.join(NAMES)}}} [--help] [options of that benchmark]"
 
 

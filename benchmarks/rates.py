@@ -41,7 +41,14 @@ def at_rate(port: int, paths: Sequence[str], rate: float, asking: Callable[[], o
 
     `rungs`: how many answers came from each; `late_ms`: how late one question in a hundred left, which is the client's.
     """
-    questions = [Question("any", path) for path in paths]
+    answers = answers_at_rate(port, [Question("any", path) for path in paths], rate, asking)
+    return {"rate": rate, **latencies(answers), "rungs": dict(Counter(map(_rung, answers)))}
+
+
+def answers_at_rate(
+    port: int, questions: Sequence[Question], rate: float, asking: Callable[[], object]
+) -> list[Answer]:
+    """The answers to what was asked while `asking` ran, after a second of the same to warm up."""
     with OpenLoop(port, questions, rate).asking() as asked:
         time.sleep(WARM_UP_S)
         began = time.monotonic()
@@ -50,15 +57,18 @@ def at_rate(port: int, paths: Sequence[str], rate: float, asking: Callable[[], o
     answers = [answer for answer in asked.answers if began <= answer.due < ended]
     if not answers:
         raise ValueError("nothing was asked")
-    latencies = sorted(answer.latency_s for answer in answers)
+    return answers
+
+
+def latencies(answers: Sequence[Answer]) -> Figures:
+    """Percentiles in milliseconds, errors, and how late the client was."""
+    taken = sorted(answer.latency_s for answer in answers)
     late = sorted(answer.sent - answer.due for answer in answers)
     return {
-        "rate": rate,
         "answers": len(answers),
-        **{f"p{share}_ms": _share(latencies, share) for share in (50, 95, 99)},
+        **{f"p{share}_ms": _share(taken, share) for share in (50, 95, 99)},
         "errors": sum(answer.status != 200 for answer in answers),
         "late_ms": _share(late, 99),
-        "rungs": dict(Counter(map(_rung, answers))),
     }
 
 

@@ -50,18 +50,18 @@ def run(*, users: int, products: int, seconds: float, rounds: int, clicks: int) 
     with tempfile.TemporaryDirectory(prefix="shelfwise-bench-") as folder:
         root = Path(folder)
         _say(f"click to change: {clicks} clicks")
-        ports = {f"{name}_port": _free_port() for name in ("core", "serving", "mlflow", "redis")}
+        ports = {f"{name}_port": free_port() for name in ("core", "serving", "mlflow", "redis")}
         report: dict[str, object] = {
             "click_to_change_ms": click.to_change_ms(root / "stack", ports, clicks=clicks, products=products)
         }
-        with EmbeddedRedis(root / "redis", _free_port(), durable=False) as server:
+        with EmbeddedRedis(root / "redis", free_port(), durable=False) as server:
             client = connect(server.url)
             _say(f"{users:,} shoppers are made up and sent")
             made_up.write(client)
             client.set(keys.LIVE, made_up.generation)
             with (
-                _web("serving.app:app", "/ready", root, _environment(server.url)) as serving,
-                _web("benchmarks.bare:app", "/bare", root, {}) as bare,
+                web("serving.app:app", "/ready", root, environment(server.url)) as serving,
+                web("benchmarks.bare:app", "/bare", root, {}) as bare,
             ):
                 report |= _measure(serving, bare, made_up, seconds, rounds)
                 report["rates"] = _at_rates(serving, client, made_up, 5 * seconds)
@@ -167,12 +167,13 @@ class Web:
 
 
 @contextmanager
-def _web(app: str, path: str, root: Path, env: dict[str, str]) -> Iterator[Web]:
-    port = _free_port()
+def web(app: str, path: str, root: Path, env: dict[str, str], workers: int = 1) -> Iterator[Web]:
+    """The application in so many processes on one port, for as long as the block lasts."""
+    port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--factory", app, "--port", str(port), "--no-access-log"]
     service = Service(
         name=app,
-        command=[*command, "--log-level", "warning"],
+        command=[*command, "--log-level", "warning", "--workers", str(workers)],
         log=root / f"{app}.log",
         ready=partial(_answers, f"http://127.0.0.1:{port}{path}"),
         env=env,
@@ -189,11 +190,11 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _environment(redis_url: str) -> dict[str, str]:
+def environment(redis_url: str) -> dict[str, str]:
     return {"REDIS_URL": redis_url, "EXPOSURES_SECRET": secrets.token_urlsafe(32)}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

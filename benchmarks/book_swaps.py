@@ -55,7 +55,7 @@ def swapping(redis_url: str, products: int, versions: int) -> Iterator[Swaps]:
 
 def publish(client: Client, number: int, made: pa.Table) -> None:
     """Write that version and make it live."""
-    publish_book.write(client, version(number), made)
+    publish_book.write(client, books.name(*version(number)), version(number), made)
     with lease.held(client, books.LEASE) as token:
         publish_book.make_live(client, token, books.name(*version(number)))
 

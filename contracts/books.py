@@ -1,7 +1,7 @@
 """The price book on its way from the shop to serving: what is exported of a version, and its keys and bytes in Redis.
 
 A version is what was published, and never changes. Its name in Redis is its number and the instant of its publication,
-for a shop that begins anew counts from 1 again.
+for a shop that begins anew counts from 1 again; and, once the shop has set prices by itself since, a digest of those.
 
     book:{name}:c:{start}   RECORDs of the products from place `start` on, rising by product
     book:{name}:meta        JSON: version, products, digest of all records, and what their `said` stands for
@@ -29,6 +29,7 @@ LIVE: Final = "{book}:live"
 KEPT: Final = "{book}:kept"
 LEASE: Final = "{book}:lease"
 KEPT_S: Final = 3_600
+AMENDED_S: Final = 60  # that what was amended again is kept
 KEPT_VERSIONS: Final = 10
 PER_CHUNK: Final = 16_384  # products; 850 kB: short enough not to hold Redis up
 
@@ -44,6 +45,7 @@ RECORD: Final = (
 )
 RECORD_BYTES: Final = 16 + 4 * 8 + 4
 NO_LOW: Final = -1
+OF_A_BOOK: Final = "policy"  # source, in the shop's price history, of prices that a publication set
 
 PRICE_BOOK: Final = Table(
     name="price_book",
@@ -69,10 +71,15 @@ PRICE_BOOK: Final = Table(
 )
 
 
-def name(version: int, published_at: str) -> str:
-    """What the version is called in Redis; `published_at` as the shop says it, ISO 8601."""
+def name(version: int, published_at: str, amended: str = "") -> str:
+    """What the version is called in Redis; `published_at`: the shop's, ISO 8601; `amended`: digest of what changed."""
     at = datetime.fromisoformat(published_at).astimezone(UTC)
-    return f"{version}-{at:%Y%m%dT%H%M%S%f}"
+    return f"{version}-{at:%Y%m%dT%H%M%S%f}{amended and '.'}{amended}"
+
+
+def unamended(name: str) -> str:
+    """What the version was called as it was published."""
+    return name.partition(".")[0]
 
 
 def chunk_key(book: str, start: int) -> bytes:

@@ -1,7 +1,7 @@
 """Send the shop's live price book to Redis as one immutable version, verify it, make it live by a pointer (ADR 0026).
 
-The shop decides which version holds; this only carries it. It has no day: what the shop published a moment ago is sent
-now, and a version that Redis still holds becomes live again without being sent.
+The shop decides which version holds; this only carries it, with what the shop has set by itself since (amendments). It
+has no day: what holds there now is sent now, and what Redis still holds becomes live again without being sent.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts import books, keys
-from pipelines import lease
+from pipelines import amendments, lease
 from pipelines.generation import Array, Client, PublishError, connect, uuid_of
 from pipelines.settings import Settings
 from pipelines.source import Shop, Version
@@ -26,17 +26,21 @@ def run(settings: Settings | None = None, client: Client | None = None) -> dict[
         version = shop.live_book()  # asked under the lease: nobody puts an older one in its place
         if version is None:
             return {"version": None, "unchanged": True}
-        before, sent = live(client), put(client, version, shop)
-        unchanged = before == books.name(*version) and not sent
-        make_live(client, token, books.name(*version))
-    return {"version": version.number, "unchanged": unchanged, "sent": sent}
+        changes = amendments.since(shop, version)
+        name = books.name(*version, amendments.digest(changes))
+        before = live(client)
+        if sent := not _is_kept(client, name):
+            write(client, name, version, amendments.applied(shop.price_book(version.number), changes))
+        make_live(client, token, name)
+    unchanged = before == name and not sent
+    return {"version": version.number, "amended": changes.num_rows, "unchanged": unchanged, "sent": sent}
 
 
 def stands(client: Client, version: Version) -> bool:
-    """Is it live, and are all its keys there? Quick: what is in them is not looked at."""
-    name = books.name(*version)
+    """Is it live, amended or not, and are all its keys there? Quick: what is in them is not looked at."""
+    name = live(client) or ""
     wanted = _keys(name, _products(client, name))
-    return live(client) == name and client.exists(*wanted) == len(wanted)
+    return books.unamended(name) == books.name(*version) and client.exists(*wanted) == len(wanted)
 
 
 def live(client: Client) -> str | None:
@@ -45,23 +49,8 @@ def live(client: Client) -> str | None:
     return None if pointer is None else pointer.decode()
 
 
-def put(client: Client, version: Version, shop: Shop) -> bool:
-    """Have the version whole in Redis; whether it had to be sent."""
-    name = books.name(*version)
-    if products := _products(client, name):
-        with client.pipeline(transaction=False) as pipeline:
-            for key in _keys(name, products):
-                pipeline.expire(key, books.KEPT_S)  # it does not go while we look at it
-            pipeline.execute()
-        if _is_whole(client, name):
-            return False
-    write(client, version, shop.price_book(version.number))
-    return True
-
-
-def write(client: Client, version: Version, rows: pa.Table) -> None:
-    """All keys of the version, read back before `ready` says that it is whole."""
-    name = books.name(*version)
+def write(client: Client, name: str, version: Version, rows: pa.Table) -> None:
+    """All keys of the version under this name, read back before `ready` says that it is whole."""
     records, said = packed(rows)
     bodies = [records[at : at + books.PER_CHUNK].tobytes() for at in range(0, len(records), books.PER_CHUNK)]
     digest = books.digest(bodies)
@@ -113,11 +102,12 @@ def make_live(client: Client, token: bytes, name: str) -> None:
     """Point at a whole version; refused when the lease was lost. It stays from now on, the one before it goes."""
     before, products = live(client), _products(client, name)
     old = () if before in (None, name) else _keys(str(before), _products(client, str(before)))
+    same = books.unamended(str(before)) == books.unamended(name)
     with lease.transaction(client, token, f"price book {name} was not made live", books.LEASE) as pipeline:
         for key in _keys(name, products):
             pipeline.persist(key)
         for key in old:
-            pipeline.expire(key, books.KEPT_S)
+            pipeline.expire(key, books.AMENDED_S if same else books.KEPT_S)
         pipeline.set(books.LIVE, name)
         pipeline.lrem(books.KEPT, 0, name).lpush(books.KEPT, name).ltrim(books.KEPT, 0, books.KEPT_VERSIONS - 1)
 
@@ -132,6 +122,16 @@ def _products(client: Client, name: str) -> int:
         return int(books.decode_meta(client.get(books.meta_key(name)) or b"")["products"])
     except keys.Corrupt:
         return 0
+
+
+def _is_kept(client: Client, name: str) -> bool:
+    """Does Redis still hold it whole? It then does not go while it is made live."""
+    if name != live(client):
+        with client.pipeline(transaction=False) as pipeline:
+            for key in _keys(name, _products(client, name)):
+                pipeline.expire(key, books.KEPT_S)
+            pipeline.execute()
+    return _is_whole(client, name)
 
 
 def _is_whole(client: Client, name: str, digest: str | None = None) -> bool:

@@ -72,7 +72,7 @@ def publish(redis_url):
         columns = [column.name for column in PRICE_BOOK.columns]
         made = pa.Table.from_pylist([dict(zip(columns, row, strict=True))], arrow_schema(PRICE_BOOK))
         with Redis.from_url(redis_url) as client:
-            publish_book.write(client, version(number), made)
+            publish_book.write(client, books.name(*version(number)), version(number), made)
             with lease.held(client, books.LEASE) as token:
                 publish_book.make_live(client, token, books.name(*version(number)))
 

@@ -46,7 +46,7 @@ def exported():
 async def answered(redis_url):
     """serving's answers, by product."""
     with Redis.from_url(redis_url) as client:
-        publish_book.write(client, version(1), exported())
+        publish_book.write(client, books.name(*version(1)), version(1), exported())
     async with AsyncRedis.from_url(redis_url) as client:
         held = Held(await Book.load(client, books.name(*version(1))), None)
         found, _ = await prices(held, Reads(client), list(IDS.values()))

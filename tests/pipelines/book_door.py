@@ -6,25 +6,31 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
 
+from contracts.tables import PRICES
+from pipelines.schemas import arrow_schema
 from pipelines.settings import Settings
 from pipelines.source import Version
 
+SCHEMA = arrow_schema(PRICES)
 TOKEN = "not-a-secret-in-tests"
 
 
 @dataclass
 class BookDoor:
-    """What holds, the rows of each version, and how often each was fetched."""
+    """What holds, the rows of each version, how often each was fetched, and the history of prices."""
 
     url: str = ""
     live: Version | None = None
     versions: dict[int, pa.Table] = field(default_factory=dict)
     fetched: list[int] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
     away: bool = False
 
     def publish(self, version: Version, rows: pa.Table) -> None:
@@ -49,15 +55,25 @@ class BookDoor:
         if asked.path == "/price-books/live":
             number, at = self.live or (None, None)
             return 200, json.dumps({"version": number, "published_at": at}).encode()
+        if asked.path == "/export/prices/open":
+            return 200, _stream(pa.Table.from_pylist(self._since(parse_qs(asked.query)["day"][0]), SCHEMA))
         number = int(parse_qs(asked.query)["version"][0])
         if asked.path != "/export/price_book" or number not in self.versions:
             return 404, json.dumps({"error": {"code": "version_not_found", "message": "no"}}).encode()
         self.fetched.append(number)
-        rows, sink = self.versions[number], io.BytesIO()
-        with pa.ipc.new_stream(sink, rows.schema) as stream:
-            for batch in rows.to_batches(max_chunksize=1_000):
-                stream.write_batch(batch)
-        return 200, sink.getvalue()
+        return 200, _stream(self.versions[number])
+
+    def _since(self, day: str) -> list[dict[str, Any]]:
+        first = date.fromisoformat(day)
+        return [row | {"day": row["ts"].date()} for row in self.history if row["ts"].date() >= first]
+
+
+def _stream(rows: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        for batch in rows.to_batches(max_chunksize=1_000):
+            stream.write_batch(batch)
+    return sink.getvalue()
 
 
 @contextmanager

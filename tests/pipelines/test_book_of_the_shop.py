@@ -1,4 +1,4 @@
-"""The door to the price book as the real shop has it: proposed, published, rolled back, and each time in Redis."""
+"""The real shop's door to its price book: proposed, published, corrected by hand, rolled back; each time in Redis."""
 
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ from pipelines.source import ExportRefused, Shop
 from tests.pipelines.conftest import TOKEN
 
 SOAP = "00000000-0000-4000-8000-000000000100"
+CORRECTED = {"name": "Soap", "price_minor": 940, "list_price_minor": 1000, "currency": "EUR"}
 EXPECTED = {
     "method": "history",
     **{name: {"low": 1, "high": 2} for name in ("margin_minor", "revenue_minor", "units")},
@@ -70,6 +71,10 @@ def test_what_the_real_shop_publishes_comes_into_redis(shop, core, redis_url, la
     assert publish_book.run(settings)["version"] == 1
     with Redis.from_url(redis_url) as client:
         assert in_redis(client) == (1, 3001, 950, 1000, ["pays_at_both_ends"])
+        assert shop.put(f"/products/{SOAP}", json=CORRECTED).status_code == 200
+        assert publish_book.run(settings)["amended"] == 1
+        assert in_redis(client) == (1, 3001, 940, books.NO_LOW, [])
+        assert shop.put(f"/products/{SOAP}", json=CORRECTED | {"price_minor": 950}).status_code == 200
         ask(shop, "/price-books/rollback", to_version=0, reason="test")
         report = publish_book.run(settings)
         assert (report["unchanged"], in_redis(client)) == (False, (2, 3001, 1000, books.NO_LOW, ["rolled_back"]))

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pytest
 from redis import Redis
 
 from benchmarks.made_up_book import rows, version
-from contracts import books, keys
+from benchmarks.synthetic import product_id
+from contracts import books, catalog, keys
 from pipelines import follow_book, lease, publish_book
 from pipelines.generation import PublishError
 from pipelines.source import ExportRefused, Shop, ShopUnreachable, Version
@@ -37,6 +39,7 @@ def door(the_door):
     the_door.live, the_door.away = None, False
     the_door.versions.clear()
     the_door.fetched.clear()
+    the_door.history.clear()
     return the_door
 
 
@@ -64,7 +67,7 @@ def test_a_record_has_the_bytes_that_the_contract_says():
 def test_what_the_shop_published_is_live(run, door, client):
     made = rows(1, MANY)
     door.publish(version(1), made.take(pa.array(np.random.default_rng(1).permutation(MANY))))
-    assert run() == {"version": 1, "unchanged": False, "sent": True}
+    assert run() == {"version": 1, "amended": 0, "unchanged": False, "sent": True}
     meta, records = held(client)
     assert (meta["version"], meta["products"], meta["published_at"]) == (1, MANY, version(1).published_at)
     for record, row in zip(records[::97].tolist(), made.to_pylist()[::97], strict=True):
@@ -79,7 +82,7 @@ def test_what_the_shop_published_is_live(run, door, client):
 def test_the_same_again_changes_nothing(run, door, client):
     door.publish(version(1), rows(1, 10))
     run()
-    assert run() == {"version": 1, "unchanged": True, "sent": False}
+    assert run() == {"version": 1, "amended": 0, "unchanged": True, "sent": False}
     assert door.fetched == [1]
     assert {client.ttl(key) for key in keys_of(client, 1)} == {-1}
 
@@ -100,7 +103,7 @@ def test_an_earlier_version_is_live_again_without_being_sent(run, door, client):
         door.publish(version(number), rows(number, 10))
         run()
     door.live = version(1)
-    assert run() == {"version": 1, "unchanged": False, "sent": False}
+    assert run() == {"version": 1, "amended": 0, "unchanged": False, "sent": False}
     assert (publish_book.live(client), door.fetched) == (books.name(*version(1)), [1, 2])
     assert {client.ttl(key) for key in keys_of(client, 1)} == {-1}
     assert all(client.ttl(key) > 0 for key in keys_of(client, 2))
@@ -174,10 +177,8 @@ def test_what_redis_holds_otherwise_than_written_does_not_go_live(run, door, cli
 
 
 def test_who_lost_the_lease_does_not_move_the_pointer(door, client):
-    shop = Shop.of(door.settings("redis://x"))
     for number in (1, 2):
-        door.publish(version(number), rows(number, 10))
-        publish_book.put(client, version(number), shop)
+        publish_book.write(client, books.name(*version(number)), version(number), rows(number, 10))
     with lease.held(client, books.LEASE) as token:
         publish_book.make_live(client, token, books.name(*version(1)))
         client.set(books.LEASE, b"another")
@@ -228,6 +229,99 @@ def test_a_shop_of_another_version_is_told(run, door):
     door.versions.clear()
     with pytest.raises(ExportRefused, match="404"):
         run()
+
+
+# --- what the shop sets by itself after a publication ---
+
+AT = datetime.fromisoformat(version(1).published_at)
+SOON, LATER = AT + timedelta(seconds=1), AT + timedelta(days=40)
+
+
+def price(place, minor, ts=SOON, source="catalog", regular=700):
+    """A row of the shop's price history."""
+    return {
+        "product_id": str(product_id(place)), "list_price_minor": regular, "price_minor": minor, "currency": "EUR",
+        "source": source, "ts": ts,
+    }  # fmt: skip
+
+
+def priced(client):
+    """What the live book says of each product: price, reference, reasons, since when."""
+    meta, records = held(client)
+    return {
+        int.from_bytes(row[0].ljust(16, b"\0"), "big") & 0xFFFFFF: (row[2], row[3], meta["said"][row[5]][1], row[4])
+        for row in records.tolist()
+    }
+
+
+def test_a_price_that_the_shop_sets_by_itself_holds_over_the_book(run, door, client):
+    door.publish(version(1), rows(1, 10))
+    run()
+    before = priced(client)
+    door.history[:] = [
+        price(2, 600, LATER), price(2, 500), price(3, 444),
+        price(4, 1, AT), price(5, 1, AT - timedelta(seconds=1)),  # the book knows of these
+        price(6, 1, SOON, source=books.OF_A_BOOK),  # a publication that comes as the next version
+        price(20, 300, regular=0),  # new in the shop
+        price(7, 0),  # has no price any more
+    ]  # fmt: skip
+    assert run() == {"version": 1, "amended": 4, "unchanged": False, "sent": True}
+    since = round(SOON.timestamp() * 1e6)
+    expected = before | {
+        2: (600, books.NO_LOW, [], round(LATER.timestamp() * 1e6)),
+        3: (444, books.NO_LOW, [], since),
+        20: (300, books.NO_LOW, [], since),
+    }
+    del expected[7]
+    assert priced(client) == expected
+    assert held(client)[0]["version"] == 1
+    assert publish_book.stands(client, version(1))
+    assert run()["unchanged"]
+
+
+def test_amendments_go_soon_and_with_the_version(run, door, client):
+    door.publish(version(1), rows(1, 10))
+    run()
+    names = [publish_book.live(client)]
+    for minor in (500, 501):
+        door.history.append(price(3, minor, SOON + timedelta(seconds=minor)))
+        run()
+        names.append(publish_book.live(client))
+    assert len(set(names)) == 3
+    for name in names[:2]:
+        assert all(0 < client.ttl(key) <= books.AMENDED_S for key in client.scan_iter(match=f"book:{name}:*"))
+    door.publish(version(2), rows(2, 10))  # published before these prices were set, by its own clock: they stay
+    run()
+    assert priced(client)[3][0] == 501
+    door.publish(Version(3, (SOON + timedelta(days=1)).isoformat()), rows(3, 10))
+    run()
+    assert priced(client)[3][0] == rows(3, 10)["price_minor"][3].as_py()
+    assert all(client.ttl(key) > books.AMENDED_S for key in client.scan_iter(match=f"book:{names[2]}:*"))
+
+
+def test_the_bus_says_when_to_look_for_them(door, client, redis_url, monkeypatch):
+    follower = follow_book.Follower(door.settings(redis_url), client)
+    monkeypatch.setattr(follow_book, "AMEND_S", 0.0)
+    door.publish(version(1), rows(1, 10))
+    follower.look()
+    door.history.append(price(3, 444))
+    follower.look()
+    assert priced(client)[3][0] != 444
+    client.xadd(catalog.CATALOG_STREAM, {"event": "{}"})
+    follower.look()
+    assert priced(client)[3][0] == 444
+    monkeypatch.setattr(follow_book, "AMEND_S", 3600.0)
+    door.history.append(price(3, 445, LATER))
+    client.xadd(catalog.CATALOG_STREAM, {"event": "{}"})
+    follower.look()
+    assert priced(client)[3][0] == 444  # not yet
+    monkeypatch.setattr(follow_book, "AMEND_S", 0.0)
+    follower.look()
+    assert priced(client)[3][0] == 445
+    new = follow_book.Follower(door.settings(redis_url), client)
+    door.history.append(price(3, 446, LATER + timedelta(days=1)))
+    new.look()  # one that begins does not know what was said before
+    assert priced(client)[3][0] == 446
 
 
 def test_the_book_is_followed_through_an_emptied_redis_and_a_shop_that_was_away(door, client, redis_url, monkeypatch):

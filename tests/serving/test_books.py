@@ -30,7 +30,7 @@ STRANGER = str(product_id(10_000))
 
 def publish(client, number, products=30):
     """The made-up version, live."""
-    publish_book.write(client, version(number), rows(number, products))
+    publish_book.write(client, books.name(*version(number)), version(number), rows(number, products))
     with lease.held(client, books.LEASE) as token:
         publish_book.make_live(client, token, books.name(*version(number)))
 
@@ -105,12 +105,12 @@ async def test_a_book_that_is_not_whole_changes_nothing(client, held, monkeypatc
     publish(client, 1, books.PER_CHUNK + 3)
     assert await looked(held, client) == 1
     before = held.book
-    publish_book.write(client, version(2), rows(2, books.PER_CHUNK + 3))
+    publish_book.write(client, books.name(*version(2)), version(2), rows(2, books.PER_CHUNK + 3))
     BREAK[what](client, books.name(*version(2)), books.name(*version(1)))
     point(client, 2)
     assert await looked(held, client) == 1
     assert held.book is before
-    publish_book.write(client, version(2), rows(2, books.PER_CHUNK + 3))
+    publish_book.write(client, books.name(*version(2)), version(2), rows(2, books.PER_CHUNK + 3))
     assert await looked(held, client) == 2
 
 
@@ -128,7 +128,7 @@ async def test_a_broken_book_is_not_read_at_every_look(client, held):
     publish(client, 2)
     BREAK["the meta is gone"](client, books.name(*version(2)), "")
     await looked(held, client)
-    publish_book.write(client, version(2), rows(2, 30))
+    publish_book.write(client, books.name(*version(2)), version(2), rows(2, 30))
     assert await looked(held, client) == 1  # AGAIN_S is not over
 
 

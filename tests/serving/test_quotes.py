@@ -40,7 +40,7 @@ def client(redis_url):
 
 
 def publish(client, number, made=None):
-    publish_book.write(client, version(number), rows(number, 5) if made is None else made)
+    publish_book.write(client, books.name(*version(number)), version(number), rows(number, 5) if made is None else made)
     with lease.held(client, books.LEASE) as token:
         publish_book.make_live(client, token, books.name(*version(number)))
 

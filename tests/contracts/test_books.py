@@ -38,7 +38,7 @@ def test_a_damaged_part_is_told(at):
 def test_a_part_of_another_version_is_told_though_it_is_whole_itself():
     meta, [first, _] = made(1)
     _, [_, other] = made(2)
-    with pytest.raises(keys.Corrupt, match="one version"):
+    with pytest.raises(keys.Corrupt, match="this version"):
         books.records(meta, [first, other])
 
 

@@ -174,6 +174,23 @@ async def test_who_asks_changes_no_price_and_no_quote(redis_url, client):
     }
 
 
+PRICE = {
+    "product_id": ONE, "source": "book", "price_minor": 5, "list_price_minor": 9, "prior_30d_low_minor": None,
+    "discount_bps": None, "currency": "EUR", "reasons": (), "binding": None, "valid_from": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("degraded", "status"), [(True, 503), (False, 422)])
+async def test_a_price_that_only_could_not_be_asked_for_is_not_said_to_be_none(redis_url, degraded, status):
+    async def priced(_):
+        return Held(None, None), [PRICE | {"price_minor": None}], degraded
+
+    async with AsyncRedis.from_url(redis_url) as asynchronous:
+        with pytest.raises(Refused) as refused:
+            await Quotes(asynchronous, SIGNER, 60).quote(QuoteBody(**body((ONE, 1))), priced)
+    assert refused.value.status == status
+
+
 class AtOnce:
     """A Redis over which all of so many ask for their key before any of them goes on."""
 
@@ -195,13 +212,9 @@ class AtOnce:
 
 async def test_of_many_at_once_under_one_key_all_get_the_quote_of_the_first(redis_url, client):
     publish(client, 1)
-    price = {
-        "product_id": ONE, "source": "book", "price_minor": 5, "list_price_minor": 9, "prior_30d_low_minor": None,
-        "discount_bps": None, "currency": "EUR", "reasons": (), "binding": None, "valid_from": None,
-    }  # fmt: skip
 
     async def priced(_):
-        return Held(None, None), [price], False
+        return Held(None, None), [PRICE], False
 
     async with AsyncRedis.from_url(redis_url) as asynchronous:
         made = Quotes(AtOnce(asynchronous, 8), SIGNER, 60)

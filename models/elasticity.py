@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 Strings = NDArray[np.str_]
 
 TERMS = ("regular", "discount", "display", "mailer", "discount_promoted")
-REGULAR, DISCOUNT, DISPLAY, MAILER, _ = range(len(TERMS))
+REGULAR, DISCOUNT, DISPLAY, MAILER, DISCOUNT_PROMOTED = range(len(TERMS))
 LEVELS = ("all", "department", "category", "product")
 LOG_ODDS_LIMIT = 8.0  # a share of 99.97 %: beyond it only rounding moves
 
@@ -146,13 +146,15 @@ def pairs(weeks: Weeks, params: EffectParams) -> Pairs:
     return _weigh(Pairs(weeks.product[now], number[now], before, units, change, swing, np.ones(len(now))), still)
 
 
+def levels(list_price: Floats | Ints, price: Floats | Ints, display: Floats, mailer: Floats) -> Floats:
+    """Level of each of TERMS where prices (minor units) and shares of channels are these."""  # (..., terms)
+    discount = np.log(price / list_price)
+    return np.stack((np.log(list_price), discount, display, mailer, discount * np.maximum(display, mailer)), axis=-1)
+
+
 def _terms(weeks: Weeks) -> Floats:
     """Level of each of TERMS in each row."""  # (rows, terms)
-    discount = np.log(weeks.price_minor / weeks.list_price_minor)
-    promoted = np.maximum(weeks.display_share, weeks.mailer_share)
-    return np.column_stack(
-        (np.log(weeks.list_price_minor), discount, weeks.display_share, weeks.mailer_share, discount * promoted)
-    )
+    return levels(weeks.list_price_minor, weeks.price_minor, weeks.display_share, weeks.mailer_share)
 
 
 def _swing(department: Ints, week: Ints, before: Floats, units: Floats, still: NDArray[np.bool_]) -> Floats:
@@ -297,7 +299,8 @@ def calibration(effects: Effects, weeks: Weeks, params: EffectParams) -> dict[st
     moved = np.abs(found.terms[:, REGULAR] + found.terms[:, DISCOUNT]) >= params.event_log_move
     clean = np.abs(found.terms[:, DISPLAY : MAILER + 1]).max(axis=1, initial=0) < params.clean_share_move
     regular_only = clean & (np.abs(found.terms[:, DISCOUNT]) < params.event_log_move / 5)
-    predicted = (found.terms * _inherited(effects, weeks)[found.product]).sum(axis=1)
+    own = terms_of(effects, weeks.product_id, weeks.category, weeks.department)
+    predicted = (found.terms * own[found.product]).sum(axis=1)
     return {
         name: _slope(found.take(rows), predicted[rows])
         for name, rows in (
@@ -323,12 +326,12 @@ def _holdout_start(weeks: Weeks, params: EffectParams) -> int:
     return int(_number(weeks).max(initial=0)) - params.holdout_weeks + 1
 
 
-def _inherited(effects: Effects, weeks: Weeks) -> Floats:
+def terms_of(effects: Effects, product: Strings, category: Strings, department: Strings) -> Floats:
     """Effects of each product, or of the nearest node above that was fitted."""  # (products, terms)
-    levels = [effects.rows(level) for level in reversed(LEVELS)]
+    tree = [effects.rows(level) for level in reversed(LEVELS)]
     rows = [
-        next(known[key] for known, key in zip(levels, (*names, ""), strict=True) if key in known)
-        for names in zip(weeks.product_id, weeks.category, weeks.department, strict=True)
+        next(known[key] for known, key in zip(tree, (*names, ""), strict=True) if key in known)
+        for names in zip(product, category, department, strict=True)
     ]
     return effects.terms[rows].reshape(-1, len(TERMS))
 

@@ -1,0 +1,243 @@
+"""How many units a product will sell in a coming week at a given price: forecasts for 1 to 8 weeks, with intervals.
+
+Two forecasts are averaged, because they err differently: the trailing mean re-priced by the price effects of
+models.elasticity, and gradient boosted trees (Poisson, monotone in the product's own price) that see that mean, lags,
+prices and promotions. Held-out weeks stop the trees, correct the level and tell how wide the intervals are; then the
+trees grow once more on all weeks.
+Prices and promotions of the forecast week count as a known plan. Sales are known up to the origin, `horizon` weeks
+before it. Weeks out of stock (units NaN) are neither learned from nor counted in any lag.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from models.demand_features import CATEGORICAL, FEATURES, LAGS, Panel, Past
+from models.elasticity import Effects, Floats, Ints, Strings
+
+Table = NDArray[np.float32]
+
+LEAST_MEAN = 0.1  # units below which a forecast's error is no longer measured in its own root
+
+
+@dataclass(frozen=True, slots=True)
+class DemandParams:
+    """conf/demand.toml."""
+
+    horizons: tuple[int, ...]  # weeks ahead that are learned, rising; others take the intervals of the next longer one
+    lag_weeks: int  # first weeks of the panel, which only feed lags
+    validation_weeks: int
+    tree_share: float  # of the trees in the average; the rest is the re-priced mean
+    features: tuple[str, ...]  # names in models.demand_features.FEATURES
+    objective: str
+    trees: int  # at most
+    patience: int  # trees without gain on the held-out weeks after which no more are grown
+    leaves: int
+    learning_rate: float
+    least_leaf: int
+    row_share: float
+    feature_share: float
+    feature_bins: int
+    seeds: tuple[int, ...]  # one ensemble of trees each; their mean counts
+    coverage: float  # share of weeks that an interval is to hold
+    bins: int  # of the forecast's level, each with an interval of its own
+    most_bias: float  # a fit becomes champion with no more of it on the held-out weeks, up or down
+    least_gain: float  # and when its error is at least so much smaller than that of the 8-week mean
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.features) - FEATURES.keys():
+            raise ValueError(f"no such features: {', '.join(sorted(unknown))}")
+        if list(self.horizons) != sorted(set(self.horizons)) or min(self.horizons, default=0) < 1:
+            raise ValueError("horizons must be rising weeks from 1 on")
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Units of each series in one week."""
+
+    mean: Floats  # (series,)
+    low: Floats  # (series,) ends of the interval
+    high: Floats  # (series,)
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """How far sales strayed from the forecasts of one horizon on held-out weeks, in square roots of the forecast."""
+
+    level: Floats  # (bins,) mean forecast of the bin, rising
+    low: Floats  # (bins,)
+    high: Floats  # (bins,)
+
+    @classmethod
+    def of(cls, mean: Floats, units: Floats, params: DemandParams) -> Self:
+        """Bins of equally many rows. Where zeros alone outweigh the lower tail, the upper one takes up the rest."""
+        order = np.argsort(mean, kind="stable")
+        parts = [part for part in np.array_split(order, params.bins) if len(part)]
+        strayed = (units - mean) / np.sqrt(np.maximum(mean, LEAST_MEAN))
+        low = np.array([np.quantile(strayed[part], (1 - params.coverage) / 2) for part in parts])
+        missed = [(strayed[part] < end).mean() for part, end in zip(parts, low, strict=True)]
+        upper = [min(1.0, params.coverage + miss) for miss in missed]
+        high = np.array([np.quantile(strayed[part], share) for part, share in zip(parts, upper, strict=True)])
+        return cls(np.array([mean[part].mean() for part in parts]), low, high)
+
+    def around(self, mean: Floats) -> tuple[Floats, Floats]:
+        scale = np.sqrt(np.maximum(mean, LEAST_MEAN))
+        low, high = (mean + scale * np.interp(mean, self.level, end) for end in (self.low, self.high))
+        return np.maximum(low, 0), np.maximum(high, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A fitted forecaster for every series of products whose price effects, or those of their kind, are known."""
+
+    params: DemandParams
+    effects: Effects
+    boosters: tuple[lgb.Booster, ...]
+    category: Strings  # names in order of their codes
+    department: Strings
+    bias: Floats  # (horizons,) factor on the mean
+    widths: tuple[Width, ...]  # one per horizon
+
+    def forecast(self, panel: Panel, target: int, horizon: int) -> Forecast:
+        """Units in week `target` of the panel, seen from `horizon` weeks before: later units are not looked at."""
+        return self.of(Past.of(panel, self.effects), target, horizon)
+
+    def of(self, past: Past, target: int, horizon: int) -> Forecast:
+        """The same for a panel whose effects are laid out already."""
+        row = min(int(np.searchsorted(self.params.horizons, horizon)), len(self.params.horizons) - 1)
+        mean = self.bias[row] * self.blended(past, target, horizon)
+        return Forecast(mean, *self.widths[row].around(mean))
+
+    def blended(self, past: Past, target: int, horizon: int) -> Floats:
+        """Mean of both forecasts before the correction of the level. (series,)"""
+        share = self.params.tree_share
+        repriced = (1 - share) * past.repriced(target, horizon)
+        return repriced + share * self.grown(past, target, horizon) if share else repriced
+
+    def grown(self, past: Past, target: int, horizon: int) -> Floats:
+        """What the trees alone say. (series,)"""
+        table = past.features(target, horizon, self._codes(past.panel), self.params.features)
+        several = [np.asarray(booster.predict(table, num_threads=1)) for booster in self.boosters]
+        return np.asarray(np.mean(several, axis=0), dtype=np.float64)
+
+    def _codes(self, panel: Panel) -> dict[str, Ints]:
+        return codes(panel, self.category, self.department)
+
+
+def codes(panel: Panel, category: Strings, department: Strings) -> dict[str, Ints]:
+    """Numbers of each series' category and department, -1 for one that was not learned from."""
+    found = {}
+    for name, known, own in (("category", category, panel.category), ("department", department, panel.department)):
+        at = np.minimum(np.searchsorted(known, own), len(known) - 1)
+        found[name] = np.where(known[at] == own, at, -1)
+    return found
+
+
+def fit(panel: Panel, effects: Effects, judged: Effects, params: DemandParams) -> Demand:
+    """Learn from all weeks of the panel, after its last `validation_weeks` have judged a fit that did not see them.
+
+    `effects` were fitted on all these weeks, `judged` on those before the held-out ones.
+    """
+    end = panel.units.shape[1]
+    held_out = range(end - params.validation_weeks, end)
+    names = np.unique(panel.category), np.unique(panel.department)
+    past = Past.of(panel, judged)
+    known = codes(panel, *names)
+    held, learned = (
+        _rows(past, targets, known, params) for targets in (held_out, range(params.lag_weeks, held_out.start))
+    )
+    boosters, trees = _stopped(learned, held, params)
+    first = Demand(params, judged, boosters, *names, np.ones(len(params.horizons)), ())
+    bias, widths = _judge(first, past, held_out)
+    every = _rows(Past.of(panel, effects), range(params.lag_weeks, end), known, params)
+    return Demand(params, effects, _grown(every, trees, params), *names, bias, widths)
+
+
+def _rows(past: Past, targets: range, known: dict[str, Ints], params: DemandParams) -> tuple[Table, Floats]:
+    """Features and units of all weeks and horizons that the lags reach and in which a series could sell."""
+    tables, units = [], []
+    for target in targets:
+        actual = past.panel.units[:, target]
+        seen = np.isfinite(actual)
+        for horizon in params.horizons:
+            if target - horizon >= LAGS:
+                tables.append(past.features(target, horizon, known, params.features)[seen])
+                units.append(actual[seen])
+    if not tables:
+        return np.empty((0, len(params.features)), dtype=np.float32), np.empty(0)
+    return np.concatenate(tables), np.concatenate(units)
+
+
+def _settings(params: DemandParams, seed: int) -> dict[str, object]:
+    return {
+        "objective": params.objective,
+        "num_leaves": params.leaves,
+        "learning_rate": params.learning_rate,
+        "min_data_in_leaf": params.least_leaf,
+        "bagging_fraction": params.row_share,
+        "bagging_freq": 1,
+        "feature_fraction": params.feature_share,
+        "monotone_constraints": [FEATURES[name] for name in params.features],
+        "max_bin": params.feature_bins,
+        "seed": seed,
+        "num_threads": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+    }
+
+
+def _data(rows: tuple[Table, Floats], params: DemandParams, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    table, units = rows
+    return lgb.Dataset(
+        table,
+        units,
+        reference=reference,
+        feature_name=list(params.features),
+        categorical_feature=[name for name in CATEGORICAL if name in params.features],
+        params={"max_bin": params.feature_bins, "verbose": -1},
+    )
+
+
+def _stopped(
+    learned: tuple[Table, Floats], held: tuple[Table, Floats], params: DemandParams
+) -> tuple[tuple[lgb.Booster, ...], tuple[int, ...]]:
+    """Trees of each seed that stop when the held-out weeks gain nothing more, and how many those were."""
+    found = []
+    for seed in params.seeds:
+        data = _data(learned, params)
+        found.append(
+            lgb.train(
+                _settings(params, seed),
+                data,
+                num_boost_round=params.trees,
+                valid_sets=[_data(held, params, data)],
+                callbacks=[lgb.early_stopping(params.patience, verbose=False)],
+            )
+        )
+    return tuple(found), tuple(booster.best_iteration for booster in found)
+
+
+def _grown(rows: tuple[Table, Floats], trees: tuple[int, ...], params: DemandParams) -> tuple[lgb.Booster, ...]:
+    """Trees of each seed in these numbers."""
+    return tuple(
+        lgb.train(_settings(params, seed), _data(rows, params), num_boost_round=number)
+        for seed, number in zip(params.seeds, trees, strict=True)
+    )
+
+
+def _judge(first: Demand, past: Past, held_out: range) -> tuple[Floats, tuple[Width, ...]]:
+    """What the held-out weeks say of each horizon: the factor that takes its bias away, and the widths around it."""
+    bias, widths = [], []
+    for horizon in first.params.horizons:
+        mean = np.concatenate([first.blended(past, target, horizon) for target in held_out])
+        units = np.concatenate([past.panel.units[:, target] for target in held_out])
+        seen = np.isfinite(units) & np.isfinite(mean)
+        mean, units = mean[seen], units[seen]
+        factor = float(units.sum() / mean.sum())
+        bias.append(factor)
+        widths.append(Width.of(factor * mean, units, first.params))
+    return np.array(bias), tuple(widths)

@@ -1,0 +1,187 @@
+"""What a demand forecast may see: sales up to its origin, prices and promotions up to the week that it is about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import elasticity
+from models.elasticity import DISCOUNT, DISCOUNT_PROMOTED, Effects, Floats, Ints, Strings
+
+WINDOW, LONG_WINDOW = 8, 26  # weeks of a trailing mean
+LAGS = 4
+FAR = 26.0  # weeks since a promotion that was longer ago, or never
+MOST_PUSH = np.log(20.0)  # what a plan may multiply or divide trailing demand by
+CALM = 0.01  # discounts and promotion shares below count as none
+PRIOR_WEEKS = 0.5  # of the long mean's demand that a short window starts from
+CATEGORY_UNITS = 20.0  # of a category that says half of what its sales say
+
+# Direction in which the forecast may move with a feature while all others stand still.
+FEATURES = {
+    "horizon": 0,
+    "repriced": 1,
+    "repriced_4": 1,
+    "repriced_long": 1,
+    **{f"lag_{number}": 0 for number in range(1, LAGS + 1)},
+    **{f"surprise_{number}": 0 for number in range(1, LAGS + 1)},
+    "zero_share": 0,
+    "scatter": 0,
+    "push": 1,
+    "price": -1,
+    "price_move": -1,
+    "discount": 1,
+    "discount_mean": 0,
+    "discount_before": 0,
+    "list_move": 0,
+    "display": 0,
+    "display_mean": 0,
+    "display_before": 0,
+    "mailer": 0,
+    "mailer_mean": 0,
+    "mailer_before": 0,
+    "weeks_since_promotion": 0,
+    "category_trend": 0,
+    "shop_trend": 0,
+    "rivals_discount": 0,
+    "rivals_promotion": 0,
+    "category": 0,
+    "department": 0,
+}
+CATEGORICAL = ("category", "department")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A grid of series (products, or products in store clusters) by week, columns in order of the weeks."""
+
+    series: Strings  # (series,)
+    product: Strings  # (series,) whose price effects apply
+    category: Strings  # (series,)
+    department: Strings  # (series,)
+    week_start: NDArray[np.datetime64]  # (weeks,) Mondays
+    units: Floats  # (series, weeks), 0 where nothing was sold, NaN where it could not be: not known or out of stock
+    list_price: Floats  # (series, weeks) minor units, NaN where unknown
+    price: Floats  # (series, weeks) minor units, NaN where unknown
+    display: Floats  # (series, weeks) share of the channels
+    mailer: Floats  # (series, weeks) share of the channels
+
+    def until(self, weeks: int) -> "Panel":
+        """The first weeks only."""
+        cut = {name: getattr(self, name)[:, :weeks] for name in ("units", "list_price", "price", "display", "mailer")}
+        return replace(self, week_start=self.week_start[:weeks], **cut)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A panel with what prices and promotions do to each of its series."""
+
+    panel: Panel
+    push: Floats  # (series, weeks) log effect of the week's price and promotion
+    discount: Floats  # (series, weeks) log(regular price / price)
+    promoted: Floats  # (series, weeks) share of channels with display or mailer
+    peers: Ints  # (series,) number of the category within this panel
+    peer_units: Floats  # (categories, weeks)
+
+    @classmethod
+    def of(cls, panel: Panel, effects: Effects) -> Self:
+        """Effects that would let a dearer product sell more are taken for none."""
+        terms = elasticity.terms_of(effects, panel.product, panel.category, panel.department)
+        terms[:, : DISCOUNT + 1] = np.minimum(terms[:, : DISCOUNT + 1], 0)
+        terms[:, DISCOUNT_PROMOTED] = np.minimum(terms[:, DISCOUNT_PROMOTED], -terms[:, DISCOUNT])
+        levels = elasticity.levels(panel.list_price, panel.price, panel.display, panel.mailer)
+        promoted = np.maximum(panel.display, panel.mailer)
+        peers = np.unique(panel.category, return_inverse=True)[1]
+        units = np.nan_to_num(panel.units)
+        summed = np.stack([np.bincount(peers, column) for column in units.T], axis=1)
+        discount = np.maximum(-np.nan_to_num(levels[..., DISCOUNT]), 0)
+        return cls(panel, np.einsum("swt,st->sw", np.nan_to_num(levels), terms), discount, promoted, peers, summed)
+
+    def level(self, origin: int, weeks: int) -> tuple[Floats, Floats]:
+        """Demand of each series without any push, by its latest weeks up to the origin; and how many weeks say so.
+
+        A Poisson mean whose exposure is the push, so that a week on promotion does not raise what follows it.
+        """
+        recent = slice(max(0, origin - weeks + 1), origin + 1)
+        units = self.panel.units[:, recent]
+        seen = np.isfinite(units)
+        exposure = np.where(seen, np.exp(self.push[:, recent]), 0).sum(axis=1)
+        known = seen.sum(axis=1)
+        return np.divide(np.nansum(units, axis=1), exposure, out=np.zeros(len(units)), where=known > 0), known
+
+    def repriced(self, target: int, horizon: int, weeks: int = WINDOW) -> Floats:
+        """The trailing mean re-priced: what the latest weeks' demand would be at the target week's plan."""
+        origin = target - horizon
+        long, known_long = self.level(origin, LONG_WINDOW)
+        short, known = self.level(origin, weeks)
+        level = (short * known + long * PRIOR_WEEKS) / np.maximum(known + PRIOR_WEEKS * (known_long > 0), 1)
+        recent = slice(max(0, origin - weeks + 1), origin + 1)
+        usual = self.push[:, recent].mean(axis=1)
+        return level * np.exp(usual + np.clip(self.push[:, target] - usual, -MOST_PUSH, MOST_PUSH))
+
+    def features(self, target: int, horizon: int, codes: dict[str, Ints], names: Sequence[str]) -> NDArray[np.float32]:
+        """What is known `horizon` weeks before week `target` about it. (series, names)"""
+        found = self._sales(target, horizon) | self._plan(target, horizon) | codes
+        found["horizon"] = np.full(len(self.push), horizon)
+        return np.stack([found[name] for name in names], axis=1).astype(np.float32)
+
+    def _sales(self, target: int, horizon: int) -> dict[str, Floats]:
+        origin = target - horizon
+        panel, recent = self.panel, slice(max(0, origin - WINDOW + 1), origin + 1)
+        units = panel.units[:, recent]
+        seen = np.isfinite(units)
+        weeks = np.maximum(seen.sum(axis=1), 1)
+        level, _ = self.level(origin, LONG_WINDOW)
+        expected = level[:, None] * np.exp(self.push[:, recent])
+        excess = np.where(seen, (units - expected) ** 2 - expected, 0).sum(axis=1)
+        found = {
+            "repriced": np.log1p(self.repriced(target, horizon)),
+            "repriced_4": np.log1p(self.repriced(target, horizon, 4)),
+            "repriced_long": np.log1p(self.repriced(target, horizon, LONG_WINDOW)),
+            "zero_share": np.where(seen, units == 0, 0).sum(axis=1) / weeks,
+            "scatter": np.clip(excess / np.maximum((expected**2).sum(axis=1), 1e-9), -1, 5),
+        }
+        for number in range(1, LAGS + 1):
+            units_then, expected_then = panel.units[:, origin - number + 1], expected[:, -number]
+            found[f"lag_{number}"] = np.log1p(units_then)
+            found[f"surprise_{number}"] = np.log1p(units_then) - np.log1p(expected_then)
+        short, long = self.peer_units[:, origin - 1 : origin + 1], self.peer_units[:, recent]
+        shop = np.log(short.sum() + 1) - np.log(long.sum() + 1) + np.log(units.shape[1] / 2)
+        half = CATEGORY_UNITS / 4
+        trend = np.log(short.mean(axis=1) + half) - np.log(long.mean(axis=1) + half)
+        return found | {"category_trend": trend[self.peers], "shop_trend": np.full(len(units), shop)}
+
+    def _plan(self, target: int, horizon: int) -> dict[str, Floats]:
+        """Known plan: prices and promotions up to the target week."""
+        origin = target - horizon
+        panel, recent = self.panel, slice(max(0, origin - WINDOW + 1), origin + 1)
+        price, listed = np.log(panel.price), np.log(panel.list_price)
+        before = (self.discount[:, :target] > CALM) | (self.promoted[:, :target] > CALM)
+        since = np.where(before.any(axis=1), np.argmax(before[:, ::-1], axis=1) + 1, FAR)
+        rivals = {}
+        for name, grid in (("rivals_discount", self.discount), ("rivals_promotion", self.promoted)):
+            moved = grid[:, target] - grid[:, recent].mean(axis=1)
+            others = np.bincount(self.peers)[self.peers] - 1
+            rivals[name] = (np.bincount(self.peers, moved)[self.peers] - moved) / np.maximum(others, 1)
+        found = {
+            "push": self.push[:, target] - self.push[:, recent].mean(axis=1),
+            "price": price[:, target],
+            "price_move": price[:, target] - _mean(price[:, recent]),
+            "list_move": listed[:, target] - _mean(listed[:, recent]),
+            "weeks_since_promotion": np.minimum(since, FAR),
+        }
+        for name, grid in (("discount", self.discount), ("display", panel.display), ("mailer", panel.mailer)):
+            found |= {
+                name: grid[:, target],
+                f"{name}_mean": grid[:, recent].mean(axis=1),
+                f"{name}_before": grid[:, target - 1],
+            }
+        return found | rivals
+
+
+def _mean(grid: Floats) -> Floats:
+    """Mean of the known values of each row, NaN where there is none."""
+    known = np.isfinite(grid)
+    count = known.sum(axis=1)
+    return np.where(count, np.where(known, grid, 0).sum(axis=1) / np.maximum(count, 1), np.nan)

@@ -1,8 +1,8 @@
 """How many units a product will sell in a coming week at a given price: forecasts for 1 to 8 weeks, with intervals.
 
 Two forecasts are averaged, because they err differently: the trailing mean re-priced by the price effects of
-models.elasticity, and gradient boosted trees (Poisson, monotone in the product's own price) that see that mean, lags,
-prices and promotions. Held-out weeks stop the trees, correct the level and tell how wide the intervals are; then the
+models.elasticity, and gradient boosted trees (Tweedie, monotone in the product's own price) that correct that mean by
+what they see of lags, prices and promotions. Held-out weeks stop the trees, correct the level and tell how wide the intervals are; then the
 trees grow once more on all weeks.
 Prices and promotions of the forecast week count as a known plan. Sales are known up to the origin, `horizon` weeks
 before it. Weeks out of stock (units NaN) are neither learned from nor counted in any lag.
@@ -20,6 +20,7 @@ from models.elasticity import Effects, Floats, Ints, Strings
 
 Table = NDArray[np.float32]
 
+LEAST_START = 0.3  # units from which trees set out at least: from nearer to zero the log link overshoots
 LEAST_MEAN = 0.1  # units below which a forecast's error is no longer measured in its own root
 
 
@@ -32,7 +33,7 @@ class DemandParams:
     validation_weeks: int
     tree_share: float  # of the trees in the average; the rest is the re-priced mean
     features: tuple[str, ...]  # names in models.demand_features.FEATURES
-    objective: str
+    variance_power: float  # Tweedie: variance grows with this power of the mean; 1 is Poisson
     trees: int  # at most
     patience: int  # trees without gain on the held-out weeks after which no more are grown
     leaves: int
@@ -120,8 +121,8 @@ class Demand:
     def grown(self, past: Past, target: int, horizon: int) -> Floats:
         """What the trees alone say. (series,)"""
         table = past.features(target, horizon, self._codes(past.panel), self.params.features)
-        several = [np.asarray(booster.predict(table, num_threads=1)) for booster in self.boosters]
-        return np.asarray(np.mean(several, axis=0), dtype=np.float64)
+        several = [np.asarray(booster.predict(table, raw_score=True, num_threads=1)) for booster in self.boosters]
+        return np.asarray(_start(past, target, horizon) * np.exp(several).mean(axis=0), dtype=np.float64)
 
     def _codes(self, panel: Panel) -> dict[str, Ints]:
         return codes(panel, self.category, self.department)
@@ -156,24 +157,39 @@ def fit(panel: Panel, effects: Effects, judged: Effects, params: DemandParams) -
     return Demand(params, effects, _grown(every, trees, params), *names, bias, widths)
 
 
-def _rows(past: Past, targets: range, known: dict[str, Ints], params: DemandParams) -> tuple[Table, Floats]:
-    """Features and units of all weeks and horizons that the lags reach and in which a series could sell."""
-    tables, units = [], []
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What trees learn from."""
+
+    table: Table  # (rows, features)
+    start: Floats  # (rows,) units that the trees correct
+    units: Floats  # (rows,)
+
+
+def _start(past: Past, target: int, horizon: int) -> Floats:
+    return np.maximum(past.repriced(target, horizon), LEAST_START)
+
+
+def _rows(past: Past, targets: range, known: dict[str, Ints], params: DemandParams) -> Rows:
+    """All weeks and horizons that the lags reach and in which a series could sell."""
+    tables, starts, units = [], [], []
     for target in targets:
         actual = past.panel.units[:, target]
         seen = np.isfinite(actual)
         for horizon in params.horizons:
             if target - horizon >= LAGS:
                 tables.append(past.features(target, horizon, known, params.features)[seen])
+                starts.append(_start(past, target, horizon)[seen])
                 units.append(actual[seen])
     if not tables:
-        return np.empty((0, len(params.features)), dtype=np.float32), np.empty(0)
-    return np.concatenate(tables), np.concatenate(units)
+        raise ValueError("too few weeks to learn demand from")
+    return Rows(np.concatenate(tables), np.concatenate(starts), np.concatenate(units))
 
 
 def _settings(params: DemandParams, seed: int) -> dict[str, object]:
     return {
-        "objective": params.objective,
+        "objective": "tweedie",
+        "tweedie_variance_power": params.variance_power,
         "num_leaves": params.leaves,
         "learning_rate": params.learning_rate,
         "min_data_in_leaf": params.least_leaf,
@@ -190,11 +206,11 @@ def _settings(params: DemandParams, seed: int) -> dict[str, object]:
     }
 
 
-def _data(rows: tuple[Table, Floats], params: DemandParams, reference: lgb.Dataset | None = None) -> lgb.Dataset:
-    table, units = rows
+def _data(rows: Rows, params: DemandParams, reference: lgb.Dataset | None = None) -> lgb.Dataset:
     return lgb.Dataset(
-        table,
-        units,
+        rows.table,
+        rows.units,
+        init_score=np.log(rows.start),
         reference=reference,
         feature_name=list(params.features),
         categorical_feature=[name for name in CATEGORICAL if name in params.features],
@@ -202,9 +218,7 @@ def _data(rows: tuple[Table, Floats], params: DemandParams, reference: lgb.Datas
     )
 
 
-def _stopped(
-    learned: tuple[Table, Floats], held: tuple[Table, Floats], params: DemandParams
-) -> tuple[tuple[lgb.Booster, ...], tuple[int, ...]]:
+def _stopped(learned: Rows, held: Rows, params: DemandParams) -> tuple[tuple[lgb.Booster, ...], tuple[int, ...]]:
     """Trees of each seed that stop when the held-out weeks gain nothing more, and how many those were."""
     found = []
     for seed in params.seeds:
@@ -221,7 +235,7 @@ def _stopped(
     return tuple(found), tuple(booster.best_iteration for booster in found)
 
 
-def _grown(rows: tuple[Table, Floats], trees: tuple[int, ...], params: DemandParams) -> tuple[lgb.Booster, ...]:
+def _grown(rows: Rows, trees: tuple[int, ...], params: DemandParams) -> tuple[lgb.Booster, ...]:
     """Trees of each seed in these numbers."""
     return tuple(
         lgb.train(_settings(params, seed), _data(rows, params), num_boost_round=number)

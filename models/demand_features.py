@@ -15,7 +15,8 @@ LAGS = 4
 FAR = 26.0  # weeks since a promotion that was longer ago, or never
 MOST_PUSH = np.log(20.0)  # what a plan may multiply or divide trailing demand by
 CALM = 0.01  # discounts and promotion shares below count as none
-PRIOR_WEEKS = 0.5  # of the long mean's demand that a short window starts from
+FADE = 0.85  # weight of a week in a trailing mean, against the week after it
+PRIOR_WEEKS = 1.5  # of the long mean's demand that a short window starts from
 CATEGORY_UNITS = 20.0  # of a category that says half of what its sales say
 
 # Direction in which the forecast may move with a feature while all others stand still.
@@ -98,26 +99,27 @@ class Past:
         discount = np.maximum(-np.nan_to_num(levels[..., DISCOUNT]), 0)
         return cls(panel, np.einsum("swt,st->sw", np.nan_to_num(levels), terms), discount, promoted, peers, summed)
 
-    def level(self, origin: int, weeks: int) -> tuple[Floats, Floats]:
-        """Demand of each series without any push, by its latest weeks up to the origin; and how many weeks say so.
+    def level(self, origin: int, weeks: int, fade: float = FADE) -> tuple[Floats, Floats]:
+        """Demand of each series without any push by its latest weeks up to the origin, and its exposure to the push.
 
-        A Poisson mean whose exposure is the push, so that a week on promotion does not raise what follows it.
+        A Poisson mean whose exposure is the push, so that a week on promotion does not raise what follows it; each
+        week counts `fade` times the one after it. Both unitless but for their ratio: units is level x exp(push).
         """
         recent = slice(max(0, origin - weeks + 1), origin + 1)
         units = self.panel.units[:, recent]
-        seen = np.isfinite(units)
-        exposure = np.where(seen, np.exp(self.push[:, recent]), 0).sum(axis=1)
-        known = seen.sum(axis=1)
-        return np.divide(np.nansum(units, axis=1), exposure, out=np.zeros(len(units)), where=known > 0), known
+        weight = fade ** np.arange(units.shape[1])[::-1] * np.isfinite(units)
+        exposure = (np.exp(self.push[:, recent]) * weight).sum(axis=1)
+        sold = (np.nan_to_num(units) * weight).sum(axis=1)
+        return np.divide(sold, exposure, out=np.zeros(len(units)), where=exposure > 0), exposure
 
     def repriced(self, target: int, horizon: int, weeks: int = WINDOW) -> Floats:
         """The trailing mean re-priced: what the latest weeks' demand would be at the target week's plan."""
         origin = target - horizon
-        long, known_long = self.level(origin, LONG_WINDOW)
-        short, known = self.level(origin, weeks)
-        level = (short * known + long * PRIOR_WEEKS) / np.maximum(known + PRIOR_WEEKS * (known_long > 0), 1)
-        recent = slice(max(0, origin - weeks + 1), origin + 1)
-        usual = self.push[:, recent].mean(axis=1)
+        long, _ = self.level(origin, LONG_WINDOW, 1.0)
+        short, exposure = self.level(origin, weeks)
+        usual = self.push[:, max(0, origin - weeks + 1) : origin + 1].mean(axis=1)
+        prior = PRIOR_WEEKS * np.exp(usual)
+        level = (short * exposure + long * prior) / (exposure + prior)
         return level * np.exp(usual + np.clip(self.push[:, target] - usual, -MOST_PUSH, MOST_PUSH))
 
     def features(self, target: int, horizon: int, codes: dict[str, Ints], names: Sequence[str]) -> NDArray[np.float32]:
@@ -132,7 +134,7 @@ class Past:
         units = panel.units[:, recent]
         seen = np.isfinite(units)
         weeks = np.maximum(seen.sum(axis=1), 1)
-        level, _ = self.level(origin, LONG_WINDOW)
+        level, _ = self.level(origin, LONG_WINDOW, 1.0)
         expected = level[:, None] * np.exp(self.push[:, recent])
         excess = np.where(seen, (units - expected) ** 2 - expected, 0).sum(axis=1)
         found = {

@@ -8,7 +8,6 @@ Effects are pooled from all products to department to category to product by emp
 from its parent by a normal whose variance is learned by evidence maximisation (MacKay 1992, equation 4.7).
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +37,8 @@ class EffectParams:
     level_sd: float  # start of the learned deviations, per level
     spread_rounds: int
     holdout_weeks: int
+    calibration_windows: int  # of holdout_weeks each, before a fit's end, whose price changes stretch its effects
+    calibration_sd: float  # how far from 1 such a factor may typically be
     recent_weeks: int  # weeks whose mean is a product's expected demand
     slope_low: float  # a fit becomes champion between these slopes of its calibration on all held-out events
     slope_high: float
@@ -113,19 +114,9 @@ class Effects:
         return {str(self.key[row]): int(row) for row in np.flatnonzero(self.level == level)}
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Predicted against actual log-ratios of price-change weeks that the fit never saw; slope 1 is right."""
-
-    events: int
-    slope: float
-    slope_se: float
-    skill: float
-
-
 def pairs(weeks: Weeks, params: EffectParams) -> Pairs:
     """Pairs of consecutive weeks that say something."""
-    number = _number(weeks)
+    number = week_number(weeks)
     order = np.lexsort((number, weeks.product))
     now, past = order[1:], order[:-1]
     known = (weeks.list_price_minor > 0) & (weeks.price_minor > 0) & (weeks.units > 0)
@@ -177,7 +168,7 @@ def _weigh(found: Pairs, still: NDArray[np.bool_]) -> Pairs:
 
     The log-odds scatter by themselves, so a best seller's pair is worth no more than 1 / that scatter.
     """
-    _, mean, variance = _share(found.swing, found.total)
+    _, mean, variance = binomial(found.swing, found.total)
     seen = still & (variance > 0)
     if not seen.any():
         return found
@@ -187,7 +178,7 @@ def _weigh(found: Pairs, still: NDArray[np.bool_]) -> Pairs:
     return Pairs(found.product, found.week, found.before, found.units, found.terms, found.swing, weight)
 
 
-def _share(log_odds: Floats, total: Floats) -> tuple[Floats, Floats, Floats]:
+def binomial(log_odds: Floats, total: Floats) -> tuple[Floats, Floats, Floats]:
     """Log partition, mean and variance of a binomial that is known to be neither 0 nor its total."""
     log_odds = np.clip(log_odds, -LOG_ODDS_LIMIT, LOG_ODDS_LIMIT)
     share = 1 / (1 + np.exp(-log_odds))
@@ -260,7 +251,7 @@ def _deviations(
 
 def _slopes(found: Pairs, log_odds: Floats, node: Ints, nodes: int) -> tuple[Floats, Floats]:
     """Gradient (nodes, terms) and curvature (nodes, terms, terms) of the log likelihood."""
-    _, mean, variance = _share(log_odds, found.total)
+    _, mean, variance = binomial(log_odds, found.total)
     size = len(TERMS)
     residual, weight = found.weight * (found.units - mean), found.weight * variance
     gradient = np.empty((nodes, size))
@@ -292,38 +283,9 @@ def _assemble(
     )
 
 
-def calibration(effects: Effects, weeks: Weeks, params: EffectParams) -> dict[str, Calibration]:
-    """How right the effects are on the price changes of the last holdout weeks; fit them on `before_holdout`."""
-    found = pairs(weeks, params)
-    held = found.week >= _holdout_start(weeks, params)
-    moved = np.abs(found.terms[:, REGULAR] + found.terms[:, DISCOUNT]) >= params.event_log_move
-    clean = np.abs(found.terms[:, DISPLAY : MAILER + 1]).max(axis=1, initial=0) < params.clean_share_move
-    regular_only = clean & (np.abs(found.terms[:, DISCOUNT]) < params.event_log_move / 5)
-    own = terms_of(effects, weeks.product_id, weeks.category, weeks.department)
-    predicted = (found.terms * own[found.product]).sum(axis=1)
-    return {
-        name: _slope(found.take(rows), predicted[rows])
-        for name, rows in (
-            ("all", held & moved),
-            ("clean", held & moved & clean),
-            ("regular_only", held & moved & regular_only),
-        )
-    }
-
-
-def before_holdout(weeks: Weeks, params: EffectParams) -> Weeks:
-    """The weeks that a fit may see when `calibration` is to judge it."""
-    return weeks.take(_number(weeks) < _holdout_start(weeks, params))
-
-
-def _number(weeks: Weeks) -> Ints:
+def week_number(weeks: Weeks) -> Ints:
     """Weeks since the epoch."""
     return weeks.week_start.astype("datetime64[D]").astype(np.int64) // 7
-
-
-def _holdout_start(weeks: Weeks, params: EffectParams) -> int:
-    """Number of the first held-out week."""
-    return int(_number(weeks).max(initial=0)) - params.holdout_weeks + 1
 
 
 def terms_of(effects: Effects, product: Strings, category: Strings, department: Strings) -> Floats:
@@ -334,28 +296,3 @@ def terms_of(effects: Effects, product: Strings, category: Strings, department: 
         for names in zip(product, category, department, strict=True)
     ]
     return effects.terms[rows].reshape(-1, len(TERMS))
-
-
-def _slope(found: Pairs, predicted: Floats) -> Calibration:
-    """Logistic slope of what happened on what was predicted, with errors clustered by product."""
-    slope, curvature, score = 0.0, 0.0, np.zeros(0)
-    for _ in range(20):
-        _, mean, variance = _share(slope * predicted, found.total)
-        score = predicted * (found.units - mean)
-        curvature = float((predicted**2 * variance).sum())
-        if curvature <= 0:
-            return Calibration(len(predicted), math.nan, math.nan, math.nan)
-        slope += float(np.clip(score.sum() / curvature, -1, 1))
-    clustered = np.bincount(found.product, score)
-    return Calibration(
-        len(predicted), slope, math.sqrt(float((clustered**2).sum())) / curvature, _explained(found, predicted)
-    )
-
-
-def _explained(found: Pairs, predicted: Floats) -> float:
-    """Share of the conditional log likelihood that the prediction, taken as it is, explains."""
-
-    def likelihood(log_odds: Floats) -> float:
-        return float((found.units * log_odds - found.total * np.logaddexp(0, log_odds)).sum())
-
-    return 1 - likelihood(predicted) / likelihood(np.zeros(len(predicted)))

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from contracts import conf
 from contracts.tables import PRICE_WEEKS
-from models import elasticity
-from models.elasticity import DISCOUNT, TERMS, Calibration, EffectParams, Effects, Weeks
+from models import effect_calibration
+from models.effect_calibration import Calibration
+from models.elasticity import DISCOUNT, TERMS, EffectParams, Effects, Weeks
 from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.tracking import Tracking
@@ -30,9 +31,8 @@ def fit(day: date, settings: Settings | None = None) -> dict[str, object]:
     lake, tracking = Lake(settings.lake_uri), Tracking(settings.mlflow_tracking_uri)
     params = conf.load(MODEL, EffectParams)
     weeks = read_weeks(lake.arrow(PRICE_WEEKS, days=(day, day + timedelta(days=1))))
-    judged = elasticity.calibration(elasticity.fit(elasticity.before_holdout(weeks, params), params), weeks, params)
-    effects = elasticity.fit(weeks, params)
-    measured = metrics(effects, judged)
+    effects, judged = effect_calibration.fit_calibrated(weeks, params)
+    measured = metrics(effects, effect_calibration.calibration(judged, weeks, params))
     with tracking.run(MODEL, day=day, tables={PRICE_WEEKS.path: lake.version(PRICE_WEEKS)}) as run:
         run.params({**asdict(params), f"conf.{MODEL}": conf.digest(MODEL)})
         run.metrics(measured)

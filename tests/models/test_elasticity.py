@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 
 from contracts.conf import load
-from models.elasticity import (
-    DISCOUNT,
-    DISPLAY,
-    REGULAR,
-    EffectParams,
-    before_holdout,
-    calibration,
-    fit,
-    pairs,
-)
+from models.effect_calibration import before_holdout, calibration, fit_calibrated
+from models.elasticity import DISCOUNT, DISPLAY, MAILER, REGULAR, EffectParams, fit, pairs
 from tests.models.synthetic_weeks import MONDAY, TRUTH, synthetic
 
 PARAMS = load("price_effects", EffectParams)
@@ -154,3 +146,40 @@ def test_the_same_weeks_in_another_order_give_the_same_effects():
     one, other = fit(weeks, PARAMS), fit(shuffled, PARAMS)
     assert (one.key == other.key).all()
     assert one.terms == pytest.approx(other.terms, abs=1e-9)
+
+
+def overstated(late_from, factor, seed=12):
+    """Synthetic weeks whose prices and promotions do only `factor` of what they did once week `late_from` has come."""
+    early, late = (
+        synthetic(seed=seed),
+        synthetic(seed=seed, truth={term: factor * true for term, true in TRUTH.items()}),
+    )
+    changed = early.week_start >= MONDAY + 7 * late_from
+    return replace(early, units=np.where(changed, late.units, early.units))
+
+
+def test_effects_are_stretched_by_what_earlier_windows_said_of_fits_that_had_not_seen_them():
+    weeks = overstated(late_from=36, factor=0.6)
+    raw = fit(before_holdout(weeks, PARAMS), PARAMS)
+    whole, judged = fit_calibrated(weeks, PARAMS)
+    assert calibration(raw, weeks, PARAMS)["all"].slope < 0.8
+    assert calibration(judged, weeks, PARAMS)["all"].slope == pytest.approx(1, abs=0.15)
+    for term in (DISCOUNT, DISPLAY):
+        assert abs(of(whole, "all")[term]) < abs(of(fit(weeks, PARAMS), "all")[term])
+
+
+def test_effects_that_hold_are_left_alone_and_so_are_those_that_nothing_tries():
+    steady = synthetic(seed=13)
+    assert of(fit_calibrated(steady, PARAMS)[0], "all") == pytest.approx(of(fit(steady, PARAMS), "all"), rel=0.08)
+    few = synthetic(seed=13, products=2, weeks=10)
+    whole, _ = fit_calibrated(few, PARAMS)
+    assert of(whole, "all")[MAILER] == pytest.approx(of(fit(few, PARAMS), "all")[MAILER], rel=0.5)
+
+
+def test_the_effects_that_are_judged_know_nothing_of_the_weeks_that_judge():
+    weeks = synthetic(seed=14, products=40)
+    late = weeks.week_start > weeks.week_start.max() - np.timedelta64(7 * PARAMS.holdout_weeks, "D")
+    changed = replace(weeks, units=np.where(late, weeks.units[::-1], weeks.units))
+    (whole, judged), (other_whole, other_judged) = (fit_calibrated(one, PARAMS) for one in (weeks, changed))
+    assert (judged.terms == other_judged.terms).all()
+    assert (whole.terms != other_whole.terms).any()

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("ingest", "recommend", "serve", "refresh", "chaos", "checkout", "offers", "prices")
+NAMES = ("ingest", "recommend", "serve", "refresh", "chaos", "checkout", "offers", "prices", "pricing")
 USAGE = f"usage: python -m benchmarks {{{'|'.join(NAMES)}}} [--help] [options of that benchmark]"
 
 

@@ -2,8 +2,8 @@
 
 Two forecasts are averaged, because they err differently: the trailing mean re-priced by the price effects of
 models.elasticity, and gradient boosted trees (Tweedie, monotone in the product's own price) that correct that mean by
-what they see of lags, prices and promotions. Held-out weeks stop the trees, correct the level and tell how wide the intervals are; then the
-trees grow once more on all weeks.
+what they see of lags, prices and promotions. Held-out weeks correct the level and tell how wide the intervals are; then
+the trees grow once more on all weeks.
 Prices and promotions of the forecast week count as a known plan. Sales are known up to the origin, `horizon` weeks
 before it. Weeks out of stock (units NaN) are neither learned from nor counted in any lag.
 """
@@ -34,8 +34,7 @@ class DemandParams:
     tree_share: float  # of the trees in the average; the rest is the re-priced mean
     features: tuple[str, ...]  # names in models.demand_features.FEATURES
     variance_power: float  # Tweedie: variance grows with this power of the mean; 1 is Poisson
-    trees: int  # at most
-    patience: int  # trees without gain on the held-out weeks after which no more are grown
+    trees: int
     leaves: int
     learning_rate: float
     least_leaf: int
@@ -43,6 +42,7 @@ class DemandParams:
     feature_share: float
     feature_bins: int
     seeds: tuple[int, ...]  # one ensemble of trees each; their mean counts
+    bias_sd: float  # how far from 1 the correction of the level may typically be
     coverage: float  # share of weeks that an interval is to hold
     bins: int  # of the forecast's level, each with an interval of its own
     most_bias: float  # a fit becomes champion with no more of it on the held-out weeks, up or down
@@ -147,14 +147,11 @@ def fit(panel: Panel, effects: Effects, judged: Effects, params: DemandParams) -
     names = np.unique(panel.category), np.unique(panel.department)
     past = Past.of(panel, judged)
     known = codes(panel, *names)
-    held, learned = (
-        _rows(past, targets, known, params) for targets in (held_out, range(params.lag_weeks, held_out.start))
-    )
-    boosters, trees = _stopped(learned, held, params)
-    first = Demand(params, judged, boosters, *names, np.ones(len(params.horizons)), ())
+    learned = rows(past, range(params.lag_weeks, held_out.start), known, params)
+    first = Demand(params, judged, _grown(learned, params), *names, np.ones(len(params.horizons)), ())
     bias, widths = _judge(first, past, held_out)
-    every = _rows(Past.of(panel, effects), range(params.lag_weeks, end), known, params)
-    return Demand(params, effects, _grown(every, trees, params), *names, bias, widths)
+    every = rows(Past.of(panel, effects), range(params.lag_weeks, end), known, params)
+    return Demand(params, effects, _grown(every, params), *names, bias, widths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +167,7 @@ def _start(past: Past, target: int, horizon: int) -> Floats:
     return np.maximum(past.repriced(target, horizon), LEAST_START)
 
 
-def _rows(past: Past, targets: range, known: dict[str, Ints], params: DemandParams) -> Rows:
+def rows(past: Past, targets: range, known: dict[str, Ints], params: DemandParams) -> Rows:
     """All weeks and horizons that the lags reach and in which a series could sell."""
     tables, starts, units = [], [], []
     for target in targets:
@@ -186,7 +183,7 @@ def _rows(past: Past, targets: range, known: dict[str, Ints], params: DemandPara
     return Rows(np.concatenate(tables), np.concatenate(starts), np.concatenate(units))
 
 
-def _settings(params: DemandParams, seed: int) -> dict[str, object]:
+def settings(params: DemandParams, seed: int) -> dict[str, object]:
     return {
         "objective": "tweedie",
         "tweedie_variance_power": params.variance_power,
@@ -206,52 +203,38 @@ def _settings(params: DemandParams, seed: int) -> dict[str, object]:
     }
 
 
-def _data(rows: Rows, params: DemandParams, reference: lgb.Dataset | None = None) -> lgb.Dataset:
-    return lgb.Dataset(
+def _grown(rows: Rows, params: DemandParams) -> tuple[lgb.Booster, ...]:
+    """The trees of each seed."""
+    names = list(params.features)
+    data = lgb.Dataset(
         rows.table,
         rows.units,
         init_score=np.log(rows.start),
-        reference=reference,
-        feature_name=list(params.features),
-        categorical_feature=[name for name in CATEGORICAL if name in params.features],
+        feature_name=names,
+        categorical_feature=[name for name in CATEGORICAL if name in names],
         params={"max_bin": params.feature_bins, "verbose": -1},
+        free_raw_data=False,
     )
-
-
-def _stopped(learned: Rows, held: Rows, params: DemandParams) -> tuple[tuple[lgb.Booster, ...], tuple[int, ...]]:
-    """Trees of each seed that stop when the held-out weeks gain nothing more, and how many those were."""
-    found = []
-    for seed in params.seeds:
-        data = _data(learned, params)
-        found.append(
-            lgb.train(
-                _settings(params, seed),
-                data,
-                num_boost_round=params.trees,
-                valid_sets=[_data(held, params, data)],
-                callbacks=[lgb.early_stopping(params.patience, verbose=False)],
-            )
-        )
-    return tuple(found), tuple(booster.best_iteration for booster in found)
-
-
-def _grown(rows: Rows, trees: tuple[int, ...], params: DemandParams) -> tuple[lgb.Booster, ...]:
-    """Trees of each seed in these numbers."""
-    return tuple(
-        lgb.train(_settings(params, seed), _data(rows, params), num_boost_round=number)
-        for seed, number in zip(params.seeds, trees, strict=True)
-    )
+    return tuple(lgb.train(settings(params, seed), data, num_boost_round=params.trees) for seed in params.seeds)
 
 
 def _judge(first: Demand, past: Past, held_out: range) -> tuple[Floats, tuple[Width, ...]]:
     """What the held-out weeks say of each horizon: the factor that takes its bias away, and the widths around it."""
     bias, widths = [], []
     for horizon in first.params.horizons:
-        mean = np.concatenate([first.blended(past, target, horizon) for target in held_out])
-        units = np.concatenate([past.panel.units[:, target] for target in held_out])
-        seen = np.isfinite(units) & np.isfinite(mean)
-        mean, units = mean[seen], units[seen]
-        factor = float(units.sum() / mean.sum())
-        bias.append(factor)
-        widths.append(Width.of(factor * mean, units, first.params))
+        mean = np.stack([first.blended(past, target, horizon) for target in held_out])  # (weeks, series)
+        units = past.panel.units[:, held_out.start : held_out.stop].T
+        seen = np.isfinite(units)
+        bias.append(_factor(np.where(seen, units, 0).sum(axis=1), np.where(seen, mean, 0).sum(axis=1), first.params))
+        widths.append(Width.of(bias[-1] * mean[seen], units[seen], first.params))
     return np.array(bias), tuple(widths)
+
+
+def _factor(units: Floats, forecast: Floats, params: DemandParams) -> float:
+    """Mean ratio of weekly totals, pulled towards 1 as far as the weeks disagree about it."""
+    known = (units > 0) & (forecast > 0)
+    if known.sum() < 2:
+        return 1.0
+    ratios = np.log(units[known] / forecast[known])
+    doubt = float(ratios.var(ddof=1)) / len(ratios)
+    return float(np.exp(ratios.mean() * params.bias_sd**2 / (params.bias_sd**2 + doubt)))

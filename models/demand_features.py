@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from models import elasticity
 from models.elasticity import DISCOUNT, DISCOUNT_PROMOTED, Effects, Floats, Ints, Strings
 
-WINDOW, LONG_WINDOW = 8, 26  # weeks of a trailing mean
+WINDOW, LEVEL_WEEKS, LONG_WEEKS = 8, 13, 26  # weeks that features, the trailing mean and its prior look back
 LAGS = 4
 FAR = 26.0  # weeks since a promotion that was longer ago, or never
 MOST_PUSH = np.log(20.0)  # what a plan may multiply or divide trailing demand by
 CALM = 0.01  # discounts and promotion shares below count as none
-FADE = 0.85  # weight of a week in a trailing mean, against the week after it
-PRIOR_WEEKS = 1.5  # of the long mean's demand that a short window starts from
-CATEGORY_UNITS = 20.0  # of a category that says half of what its sales say
+FADE = 0.8  # weight of a week in a trailing mean, against the week after it
+PRIOR_UNITS = 10.0  # sales by which the long mean pulls the trailing one: what sells seldom leans on it
 
 # Direction in which the forecast may move with a feature while all others stand still.
 FEATURES = {
@@ -43,8 +42,6 @@ FEATURES = {
     "mailer_mean": 0,
     "mailer_before": 0,
     "weeks_since_promotion": 0,
-    "category_trend": 0,
-    "shop_trend": 0,
     "rivals_discount": 0,
     "rivals_promotion": 0,
     "category": 0,
@@ -83,7 +80,6 @@ class Past:
     discount: Floats  # (series, weeks) log(regular price / price)
     promoted: Floats  # (series, weeks) share of channels with display or mailer
     peers: Ints  # (series,) number of the category within this panel
-    peer_units: Floats  # (categories, weeks)
 
     @classmethod
     def of(cls, panel: Panel, effects: Effects) -> Self:
@@ -94,10 +90,8 @@ class Past:
         levels = elasticity.levels(panel.list_price, panel.price, panel.display, panel.mailer)
         promoted = np.maximum(panel.display, panel.mailer)
         peers = np.unique(panel.category, return_inverse=True)[1]
-        units = np.nan_to_num(panel.units)
-        summed = np.stack([np.bincount(peers, column) for column in units.T], axis=1)
         discount = np.maximum(-np.nan_to_num(levels[..., DISCOUNT]), 0)
-        return cls(panel, np.einsum("swt,st->sw", np.nan_to_num(levels), terms), discount, promoted, peers, summed)
+        return cls(panel, np.einsum("swt,st->sw", np.nan_to_num(levels), terms), discount, promoted, peers)
 
     def level(self, origin: int, weeks: int, fade: float = FADE) -> tuple[Floats, Floats]:
         """Demand of each series without any push by its latest weeks up to the origin, and its exposure to the push.
@@ -112,14 +106,16 @@ class Past:
         sold = (np.nan_to_num(units) * weight).sum(axis=1)
         return np.divide(sold, exposure, out=np.zeros(len(units)), where=exposure > 0), exposure
 
-    def repriced(self, target: int, horizon: int, weeks: int = WINDOW) -> Floats:
+    def repriced(self, target: int, horizon: int, weeks: int = LEVEL_WEEKS) -> Floats:
         """The trailing mean re-priced: what the latest weeks' demand would be at the target week's plan."""
         origin = target - horizon
-        long, _ = self.level(origin, LONG_WINDOW, 1.0)
+        long, _ = self.level(origin, LONG_WEEKS, 1.0)
         short, exposure = self.level(origin, weeks)
+        sold = long > 0
+        level = np.zeros(len(long))
+        prior = PRIOR_UNITS / long[sold]
+        level[sold] = (short[sold] * exposure[sold] + PRIOR_UNITS) / (exposure[sold] + prior)
         usual = self.push[:, max(0, origin - weeks + 1) : origin + 1].mean(axis=1)
-        prior = PRIOR_WEEKS * np.exp(usual)
-        level = (short * exposure + long * prior) / (exposure + prior)
         return level * np.exp(usual + np.clip(self.push[:, target] - usual, -MOST_PUSH, MOST_PUSH))
 
     def features(self, target: int, horizon: int, codes: dict[str, Ints], names: Sequence[str]) -> NDArray[np.float32]:
@@ -134,13 +130,13 @@ class Past:
         units = panel.units[:, recent]
         seen = np.isfinite(units)
         weeks = np.maximum(seen.sum(axis=1), 1)
-        level, _ = self.level(origin, LONG_WINDOW, 1.0)
+        level, _ = self.level(origin, LONG_WEEKS, 1.0)
         expected = level[:, None] * np.exp(self.push[:, recent])
         excess = np.where(seen, (units - expected) ** 2 - expected, 0).sum(axis=1)
         found = {
             "repriced": np.log1p(self.repriced(target, horizon)),
             "repriced_4": np.log1p(self.repriced(target, horizon, 4)),
-            "repriced_long": np.log1p(self.repriced(target, horizon, LONG_WINDOW)),
+            "repriced_long": np.log1p(self.repriced(target, horizon, LONG_WEEKS)),
             "zero_share": np.where(seen, units == 0, 0).sum(axis=1) / weeks,
             "scatter": np.clip(excess / np.maximum((expected**2).sum(axis=1), 1e-9), -1, 5),
         }
@@ -148,11 +144,7 @@ class Past:
             units_then, expected_then = panel.units[:, origin - number + 1], expected[:, -number]
             found[f"lag_{number}"] = np.log1p(units_then)
             found[f"surprise_{number}"] = np.log1p(units_then) - np.log1p(expected_then)
-        short, long = self.peer_units[:, origin - 1 : origin + 1], self.peer_units[:, recent]
-        shop = np.log(short.sum() + 1) - np.log(long.sum() + 1) + np.log(units.shape[1] / 2)
-        half = CATEGORY_UNITS / 4
-        trend = np.log(short.mean(axis=1) + half) - np.log(long.mean(axis=1) + half)
-        return found | {"category_trend": trend[self.peers], "shop_trend": np.full(len(units), shop)}
+        return found
 
     def _plan(self, target: int, horizon: int) -> dict[str, Floats]:
         """Known plan: prices and promotions up to the target week."""

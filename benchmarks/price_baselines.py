@@ -13,7 +13,7 @@ from models.elasticity import DISCOUNT, REGULAR, TERMS, Effects, Floats, Strings
 
 Forecaster = Callable[[int, int], Floats]  # target week, horizon -> (series,)
 
-OWN = ("horizon", "lag_1", "lag_2", "lag_3", "lag_4", "zero_share", "price", "price_move", "discount")  # fmt: skip
+OWN = ("lag_1", "lag_2", "lag_3", "lag_4", "zero_share", "price", "price_move", "discount")  # fmt: skip
 PLANS = (
     "discount_mean",
     "discount_before",

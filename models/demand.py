@@ -28,7 +28,8 @@ LEAST_MEAN = 0.1  # units below which a forecast's error is no longer measured i
 class DemandParams:
     """conf/demand.toml."""
 
-    horizons: tuple[int, ...]  # weeks ahead that are learned, rising; others take the intervals of the next longer one
+    horizons: tuple[int, ...]  # weeks ahead that are judged, rising; others take the intervals of the next longer one
+    learned_horizon: int  # weeks ahead at which trees learn; they forecast all others too
     lag_weeks: int  # first weeks of the panel, which only feed lags
     validation_weeks: int
     tree_share: float  # of the trees in the average; the rest is the re-priced mean
@@ -51,6 +52,8 @@ class DemandParams:
     def __post_init__(self) -> None:
         if unknown := set(self.features) - FEATURES.keys():
             raise ValueError(f"no such features: {', '.join(sorted(unknown))}")
+        if self.lag_weeks < self.learned_horizon + LAGS:
+            raise ValueError("lag_weeks must hold the lags")
         if list(self.horizons) != sorted(set(self.horizons)) or min(self.horizons, default=0) < 1:
             raise ValueError("horizons must be rising weeks from 1 on")
 
@@ -168,16 +171,14 @@ def _start(past: Past, target: int, horizon: int) -> Floats:
 
 
 def rows(past: Past, targets: range, known: dict[str, Ints], params: DemandParams) -> Rows:
-    """All weeks and horizons that the lags reach and in which a series could sell."""
+    """All of these weeks in which a series could sell."""
     tables, starts, units = [], [], []
     for target in targets:
         actual = past.panel.units[:, target]
         seen = np.isfinite(actual)
-        for horizon in params.horizons:
-            if target - horizon >= LAGS:
-                tables.append(past.features(target, horizon, known, params.features)[seen])
-                starts.append(_start(past, target, horizon)[seen])
-                units.append(actual[seen])
+        tables.append(past.features(target, params.learned_horizon, known, params.features)[seen])
+        starts.append(_start(past, target, params.learned_horizon)[seen])
+        units.append(actual[seen])
     if not tables:
         raise ValueError("too few weeks to learn demand from")
     return Rows(np.concatenate(tables), np.concatenate(starts), np.concatenate(units))

@@ -20,7 +20,6 @@ PRIOR_UNITS = 10.0  # sales by which the long mean pulls the trailing one: what 
 
 # Direction in which the forecast may move with a feature while all others stand still.
 FEATURES = {
-    "horizon": 0,
     "repriced": 1,
     "repriced_4": 1,
     "repriced_long": 1,
@@ -116,12 +115,12 @@ class Past:
         prior = PRIOR_UNITS / long[sold]
         level[sold] = (short[sold] * exposure[sold] + PRIOR_UNITS) / (exposure[sold] + prior)
         usual = self.push[:, max(0, origin - weeks + 1) : origin + 1].mean(axis=1)
-        return level * np.exp(usual + np.clip(self.push[:, target] - usual, -MOST_PUSH, MOST_PUSH))
+        pushed = usual + np.clip(self.push[:, target] - usual, -MOST_PUSH, MOST_PUSH)
+        return np.asarray(level * np.exp(pushed), dtype=np.float64)
 
     def features(self, target: int, horizon: int, codes: dict[str, Ints], names: Sequence[str]) -> NDArray[np.float32]:
         """What is known `horizon` weeks before week `target` about it. (series, names)"""
         found = self._sales(target, horizon) | self._plan(target, horizon) | codes
-        found["horizon"] = np.full(len(self.push), horizon)
         return np.stack([found[name] for name in names], axis=1).astype(np.float32)
 
     def _sales(self, target: int, horizon: int) -> dict[str, Floats]:

@@ -52,7 +52,7 @@ class DemandParams:
     def __post_init__(self) -> None:
         if unknown := set(self.features) - FEATURES.keys():
             raise ValueError(f"no such features: {', '.join(sorted(unknown))}")
-        if self.lag_weeks < self.learned_horizon + LAGS:
+        if self.lag_weeks < self.learned_horizon + LAGS - 1:
             raise ValueError("lag_weeks must hold the lags")
         if list(self.horizons) != sorted(set(self.horizons)) or min(self.horizons, default=0) < 1:
             raise ValueError("horizons must be rising weeks from 1 on")

@@ -11,7 +11,7 @@ from models import elasticity
 from models.elasticity import DISCOUNT, DISCOUNT_PROMOTED, Effects, Floats, Ints, Strings
 
 WINDOW, LEVEL_WEEKS, LONG_WEEKS = 8, 13, 26  # weeks that features, the trailing mean and its prior look back
-LAGS = 4
+LAGS = 8
 FAR = 26.0  # weeks since a promotion that was longer ago, or never
 MOST_PUSH = np.log(20.0)  # what a plan may multiply or divide trailing demand by
 CALM = 0.01  # discounts and promotion shares below count as none
@@ -125,7 +125,9 @@ class Past:
 
     def _sales(self, target: int, horizon: int) -> dict[str, Floats]:
         origin = target - horizon
-        panel, recent = self.panel, slice(max(0, origin - WINDOW + 1), origin + 1)
+        if origin < LAGS - 1:
+            raise ValueError(f"a forecast needs {LAGS} weeks of sales before it")
+        panel, recent = self.panel, slice(origin - WINDOW + 1, origin + 1)
         units = panel.units[:, recent]
         seen = np.isfinite(units)
         weeks = np.maximum(seen.sum(axis=1), 1)

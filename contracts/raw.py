@@ -133,6 +133,86 @@ COSTS = Table(
     ),
 )
 
+CAMPAIGN = Column("campaign_id", "string", "campaign, UUID of the shop")
+
+CAMPAIGN_USERS = Table(
+    name="campaign_users",
+    layer="raw",
+    grain="one row per campaign and shopper whom it sent coupons; day = its first day",
+    key=("user_id", "campaign_id"),
+    columns=(
+        DAY,
+        CAMPAIGN,
+        Column("kind", "string", "kind of campaign, word of the source"),
+        Column("starts_on", "date", "first day"),
+        Column("ends_on", "date", "last day"),
+        USER,
+    ),
+)
+
+CAMPAIGN_COUPONS = Table(
+    name="campaign_coupons",
+    layer="raw",
+    grain="one row per coupon of a campaign and product for which it is good; day = first day of the campaign",
+    key=("coupon_id", "product_id"),
+    columns=(DAY, CAMPAIGN, Column("coupon_id", "string", "coupon, UUID of the shop"), PRODUCT),
+)
+
+COUPON_REDEMPTIONS = Table(
+    name="coupon_redemptions",
+    layer="raw",
+    grain="one row per campaign's coupon and shopper who used it on a day",
+    key=("coupon_id", "user_id"),
+    columns=(DAY, Column("coupon_id", "string", "coupon, UUID of the shop"), USER),
+)
+
+SHOPPER_GROUPS = Table(
+    name="shopper_groups",
+    layer="raw",
+    grain="one row per shopper and recorded fact; day = UTC day on which the shop came to know the shopper",
+    key=("user_id", "attribute"),
+    columns=(
+        DAY,
+        USER,
+        Column("attribute", "string", "what is recorded: income, age … Bounds policies and is no model's feature"),
+        Column("value", "string", "the group that the shopper belongs to"),
+    ),
+)
+
+# --- made by the step `offers`: what it decided, before anybody was shown anything ----------------------------------
+
+FUNDINGS = ("retailer", "manufacturer")
+
+OFFERS = Table(
+    name="offers",
+    layer="raw",
+    grain="one row per campaign, shopper and offer that was considered; day = the last day that was known",
+    key=("campaign", "user_id", "offer"),
+    columns=(
+        DAY,
+        Column("campaign", "string", "campaign by its name"),
+        USER,
+        Column("offer", "string", "offer by its name in the campaign"),
+        Column("response", "float64", "probability that the shopper uses it when it is shown", low=0, high=1),
+        Column("value_minor", "float64", "expected incremental margin less cost, minor units"),
+        Column("cost_minor", "float64", "expected cost, minor units", low=0),
+        Column("wanted", "bool", "the policy would show it"),
+        Column("propensity", "float64", "probability, before the draw, that it is shown", low=0, high=1),
+        Column("held_out", "bool", "drawn to be shown nothing of the campaign"),
+        Column("explored", "bool", "drawn to be shown one offer at random"),
+        Column("shown", "bool", "issued to the shopper"),
+        Column("product_ids", "strings", "what it is good for"),
+        Column("amount_minor", "int64", "what it takes off, minor units", low=1),
+        Column("minimum_minor", "int64", "what its products must cost together, minor units", low=0),
+        CURRENCY,
+        Column("valid_from", "timestamp", "first moment at which it is good"),
+        Column("valid_until", "timestamp", "first moment at which it is good no more"),
+        Column("funding", "string", "who pays for it", one_of=FUNDINGS),
+        Column("disclosure", "string", "what the shopper is told of how it was made"),
+        Column("policy", "string", "fingerprint of conf/offers.toml"),
+    ),
+)
+
 # --- from the bus: what serving showed (contracts.exposures) --------------------------------------------------------
 
 POLICIES = ("champion", "challenger")

@@ -34,6 +34,8 @@ class AssignmentParams:
     """Share of the shoppers who get an offer drawn at random, for whom part of the budget is kept."""
     per_user: int
     """Most offers of one campaign to a shopper."""
+    considered: int
+    """Offers of a campaign that are considered for a shopper: the likeliest to be used."""
     per_window: int
     """Most offers to a shopper in `window_days`, of all campaigns."""
     window_days: int
@@ -41,6 +43,12 @@ class AssignmentParams:
     """Lowest share of chosen shoppers in a recorded group, of the highest share in any group (four-fifths rule)."""
     least_group: int
     """Groups with fewer shoppers are reported and bound nothing: one of them is too large a share."""
+    attributes: tuple[str, ...]
+    """Recorded facts (contracts.tables.SHOPPER_GROUPS) whose groups are held to the limit."""
+    active_days: int
+    """Eligible is who bought something in the last so many days."""
+    most_shoppers: int
+    """Most eligible shoppers of a campaign, and most of past campaigns' that are learned from: drawn by hash."""
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.holdout < 1 or self.explore < 0 or self.holdout + self.explore >= 1:

@@ -24,7 +24,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from contracts.table import Layer, Table
-from contracts.tables import OUTCOMES
+from contracts.tables import OFFERS, OUTCOMES
 from pipelines.parts import SINK_BYTES, Part, write_parts
 from pipelines.schemas import arrow_schema, spark_schema
 
@@ -32,7 +32,7 @@ COMMIT_ATTEMPTS = 20
 LOG_RETENTION_DAYS = 3650  # models name the versions that they were trained from
 
 MADE_BY: dict[Layer, str] = {"raw": "ingest", "features": "build_features", "marts": "publish"}
-MADE_OTHERWISE = {OUTCOMES: "attribute"}
+MADE_OTHERWISE = {OUTCOMES: "attribute", OFFERS: "offers"}
 
 PART_COLUMNS = "path string, day date, rows long, size_bytes long, faults array<string>"
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from contracts import keys
+from contracts.offers import Offer
 from serving.generation import Generation
 from serving.prices import Held, Price
 from serving.shelves import Shelf
@@ -48,6 +49,12 @@ def prices(held: Held, found: Sequence[Price], degraded: bool) -> bytes:
 
 def _priced(held: Held, body: dict[str, Any], degraded: bool) -> bytes:
     return _sealed(request_id(), body | {"book_version": held.book_version}, held.generation, degraded)
+
+
+def offers(generation: Generation | None, own: Sequence[Offer], degraded: bool) -> bytes:
+    """A shopper's offers, each saying that it is theirs by an automatic decision."""
+    told = [{**offer, "personalised": True} for offer in own]
+    return _sealed(request_id(), {"offers": told}, generation, degraded)
 
 
 def state(generation: Generation, book_version: int | None) -> bytes:

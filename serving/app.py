@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from contracts import conf
 from models.policy import PolicyParams
-from serving import failures, price_routes, routes
+from serving import failures, offer_routes, price_routes, routes
 from serving.exposures import ExposureParams, Exposures
 from serving.metrics import Metrics
 from serving.policies import Policies
@@ -70,6 +70,7 @@ def create_app(settings: Settings, params: PolicyParams | None = None, logged: E
     )
     application.include_router(routes.questions(policies, reads, metrics, exposures, settings.rank_deadline_s))
     application.include_router(price_routes.priced(watcher, reads, metrics, quotes))
+    application.include_router(offer_routes.offered(watcher, reads, metrics))
     application.include_router(price_routes.public_keys(quotes))
     application.include_router(routes.operations(watcher, metrics))
     failures.install(application)

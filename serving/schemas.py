@@ -232,6 +232,28 @@ class Quote(Priced):
     )
 
 
+class Offer(BaseModel):
+    """A coupon of this shopper alone, for one use; the checkout says whether it still holds."""
+
+    campaign: str
+    code: str = Field(description="What the checkout is told, by its shopper")
+    product_ids: list[str] = Field(description="What it is good for")
+    amount_minor: int = Field(description="What it takes off, minor units of the currency")
+    minimum_minor: int = Field(description="What its products must cost together")
+    currency: str = Field(description="ISO 4217 code")
+    valid_from: str
+    valid_until: str = Field(description="The first moment at which it is good no more")
+    funding: Literal["retailer", "manufacturer"]
+    disclosure: str = Field(description="What the shopper is to be told beside it: how it was made")
+    personalised: Literal[True]
+
+
+class Offers(Envelope):
+    offers: list[Offer] = Field(
+        description="Empty for whoever has none; not of the generation, which is told all the same"
+    )
+
+
 class Fault(BaseModel):
     field: str
     reason: str

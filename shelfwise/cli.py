@@ -329,6 +329,18 @@ def rules_apply(
 
 
 @app.command()
+def offers(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the last day that is known")],
+) -> None:
+    """Run the campaign of a TOML file: decide who is offered what, issue the coupons, tell serving (docs/OFFERS.md)."""
+    _load_environment()
+    from pipelines import offers as step
+
+    _print(step.run(day.date(), file))
+
+
+@app.command()
 def demo(
     keep: Annotated[bool, typer.Option(envvar="KEEP", help="leave the stack running")] = False,
 ) -> None:

@@ -106,4 +106,36 @@ EXPORTS = {
         key="c.product_id",
         span="product_costs c",
     ),
+    "campaign_users": Export(
+        columns="c.campaign_id::text as campaign_id, c.kind, c.starts_on, c.ends_on, u.user_id::text as user_id",
+        source="campaigns c join campaign_users u using (campaign_id)",
+        place="c.starts_on",
+        key="u.user_id",
+        span="campaigns c",
+        place_is_day=True,
+    ),
+    "campaign_coupons": Export(
+        columns="c.campaign_id::text as campaign_id, k.coupon_id::text as coupon_id, p.product_id::text as product_id",
+        source="campaigns c join coupons k using (campaign_id) join coupon_products p using (coupon_id)",
+        place="c.starts_on",
+        key="k.coupon_id",
+        span="campaigns c",
+        place_is_day=True,
+    ),
+    "coupon_redemptions": Export(
+        columns="r.coupon_id::text as coupon_id, r.user_id::text as user_id",
+        source="coupon_redemptions r",
+        place="r.redeemed_on",
+        key="r.coupon_id",
+        span="coupon_redemptions r",
+        place_is_day=True,
+    ),
+    "shopper_groups": Export(
+        columns="g.user_id::text as user_id, g.attribute, g.value",
+        source="(select user_id, created_at, key as attribute, value from users, jsonb_each_text(attributes)"
+        " where value is not null) g",
+        place="g.created_at",
+        key="g.user_id",
+        span="users g",
+    ),
 }

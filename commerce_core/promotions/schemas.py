@@ -93,6 +93,7 @@ class Issued(BaseModel):
     campaign: str
     issued: int
     codes: dict[str, CouponCode] = Field(description="by key")
+    gone: list[str] = Field(description="keys of those that an order has, or has used up")
 
 
 class CampaignCoupons(BaseModel):

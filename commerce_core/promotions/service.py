@@ -47,7 +47,9 @@ async def issue(session: AsyncSession, bodies: Sequence[CouponBody]) -> Issued:
     await tell_of(session, [known[key] for key in new])
     campaign = bodies[0].campaign
     count = (await standing(session, campaign)).issued
-    return Issued(campaign=campaign, issued=count, codes={body.key: known[body.key].code for body in bodies})
+    gone = [key for key, coupon in known.items() if coupon.status != OPEN]
+    codes = {body.key: known[body.key].code for body in bodies}
+    return Issued(campaign=campaign, issued=count, codes=codes, gone=sorted(gone))
 
 
 async def standing(session: AsyncSession, campaign: str) -> CampaignCoupons:

@@ -30,6 +30,7 @@ QUESTIONS = {  # of each: what it is asked, and whether the caller's list can st
     "bought_together": ((str(product_id(3)), MINE), True),
     "popular": ((MINE,), True),
     "trending": ((MINE,), True),
+    "offers": ((ANNA,), False),
     "price": ((str(product_id(3)),), False),
     "prices": (([str(product_id(3)), "unknown"],), False),
     "quote": ((QUOTE,), False),

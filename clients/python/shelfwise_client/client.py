@@ -21,6 +21,7 @@ from shelfwise_client.models import (
     BoughtTogetherParametersQuery,
     HomeBody,
     Items,
+    Offers,
     Page,
     PopularParametersQuery,
     PriceAnswer,
@@ -120,6 +121,10 @@ class Shelfwise:
     def trending(self, fallback: Sequence[str] = (), **query: Unpack[TrendingParametersQuery]) -> Answer[Items]:
         """What is bought more than usual."""
         return self._get("/trending", query, lambda: instead.items(fallback, query.get("k", instead.K)))
+
+    def offers(self, user_id: str) -> Answer[Offers]:
+        """The shopper's own coupons, with what is to be said beside each; the fallback has none."""
+        return self._get(f"/users/{_part(user_id)}/offers", {}, instead.offers)
 
     def price(self, product_id: str) -> Answer[PriceAnswer]:
         """What to charge for one unit; the fallback has no price: charge the catalogue's."""

@@ -7,7 +7,18 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from uuid import uuid4
 
-from shelfwise_client.models import HomeBody, Item, Items, Page, Price, PriceAnswer, Prices, Recommendations, Shelf
+from shelfwise_client.models import (
+    HomeBody,
+    Item,
+    Items,
+    Offers,
+    Page,
+    Price,
+    PriceAnswer,
+    Prices,
+    Recommendations,
+    Shelf,
+)
 
 K = 10  # products of a shelf that does not say how many
 
@@ -32,6 +43,11 @@ def page(product_ids: Sequence[str], body: HomeBody) -> Page:
         for wanted in body["shelves"]
     ]
     return Page(generation=None, request_id=_request_id(), degraded=True, shelves=shelves)
+
+
+def offers() -> Offers:
+    """None: a coupon is the shop's promise, and nobody else's."""
+    return Offers(generation=None, request_id=_request_id(), degraded=True, offers=[])
 
 
 def price(product_id: str) -> PriceAnswer:

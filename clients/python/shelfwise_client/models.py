@@ -32,6 +32,27 @@ class Items(TypedDict):
     items: list[Item]
 
 
+class Offer(TypedDict):
+    campaign: str
+    code: str
+    product_ids: list[str]
+    amount_minor: int
+    minimum_minor: int
+    currency: str
+    valid_from: str
+    valid_until: str
+    funding: Literal["retailer", "manufacturer"]
+    disclosure: str
+    personalised: Literal[True]
+
+
+class Offers(TypedDict):
+    generation: str | None
+    request_id: str
+    degraded: bool
+    offers: list[Offer]
+
+
 class Price(TypedDict):
     product_id: str
     source: Literal["book", "catalog", "none"]

@@ -7,7 +7,14 @@ GENERATED = """
 set session_replication_role = replica;  -- the keys below are right by construction
 insert into products (product_id, external_id, name)
     select md5('p' || i)::uuid, i, 'Product ' || i from generate_series(0, 999) i;
-insert into users (user_id, external_id) select md5('u' || i)::uuid, i from generate_series(0, 99) i;
+insert into users (user_id, external_id, attributes, created_at)
+    select md5('u' || i)::uuid, i, '{{"income": "low", "age": null}}', timestamptz '2017-01-02 12:00+00'
+    from generate_series(0, 99) i;
+insert into campaigns select md5('c')::uuid, 'files', '1', 'Type A', '2017-01-02', '2017-02-01';
+insert into campaign_users select md5('c')::uuid, user_id from users;
+insert into coupons select md5('k' || i)::uuid, md5('c')::uuid, i from generate_series(0, 99) i;
+insert into coupon_products select coupon_id, md5('p1')::uuid from coupons;
+insert into coupon_redemptions select coupon_id, md5('u1')::uuid, '2017-01-02' from coupons;
 insert into orders
     select md5('o' || i)::uuid, 'files', i, md5('u' || i % 100)::uuid, 'store-' || i % 9, 'USD', 0, 'completed',
            timestamptz '2017-01-01 00:00+00' + i * interval '60 days' / {orders}

@@ -12,7 +12,7 @@ from commerce_core.errors import ShopError
 from commerce_core.payments.sweep import Sweeper
 from commerce_core.promotions import redeeming
 from tests.commerce_core.buyers import ADDRESS, Buyer, stock_up
-from tests.commerce_core.promotions.conftest import DISCLOSURE
+from tests.commerce_core.promotions.conftest import DISCLOSURE, coupon
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +84,16 @@ async def test_reserved_by_the_order_used_by_its_payment(ann, give, db):
     assert await status(buyer, code) == "used"
     assert refusal(await buyer.order(400, coupons=[code])) == (409, "coupon_used")
     assert await told(db, code) == ["open", "reserved", "used"]
+
+
+async def test_who_issues_it_again_hears_that_it_is_gone(ann, issue, db):
+    buyer, user_id = ann
+    soap = await stock_up(db, 5)
+    body, other = coupon(user_id, [soap]), coupon(user_id)
+    code = (await issue(body, other)).json()["codes"][body["key"]]
+    await buyer.put(soap)
+    await buyer.order(400, coupons=[code])
+    assert (await issue(body, other)).json()["gone"] == [body["key"]]
 
 
 async def test_a_cancelled_order_lets_its_coupon_go_and_the_next_has_it(ann, give, db):

@@ -1,0 +1,104 @@
+"""A campaign decides within its budget, leaves to chance what it says, and values what a redemption brings."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from contracts.conf import load
+from models.offer_campaign import Campaign, CampaignOffer, Candidates, NothingLearned, decide, kind_number, learned
+from models.offer_world import World
+from models.offers import OfferParams
+from tests.models import offer_shop
+from tests.models.offer_shop import FANS, PRODUCTS, USERS
+
+PARAMS = load("offers", OfferParams)
+NEW = 3  # the shop's last campaign, whose coupons are taken for the new offers
+OFFERS = tuple(CampaignOffer(str(n), (str(n),), 50) for n in range(offer_shop.COUPONS))
+SOAP = Campaign("soap", "B", 30, "USD", 500, 3000, "manufacturer", "Chosen by a machine.", OFFERS)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return offer_shop.world()
+
+
+@pytest.fixture(scope="module")
+def response(world):
+    return learned(world, NEW, PARAMS)
+
+
+def candidates(shown=0):
+    group = np.where(np.arange(USERS) < FANS, 0, 1)  # whoever uses coupons is in another group
+    names = tuple(f"u{n}" for n in range(USERS))
+    prices = np.full(len(OFFERS), 400.0)
+    return Candidates(np.arange(USERS), names, {"income": group}, np.full(USERS, shown), prices)
+
+
+def decision(world, response, *, campaign=SOAP, shown=0):
+    return decide(world, NEW, campaign, response, candidates(shown), PARAMS)
+
+
+def test_it_keeps_its_budget_and_leaves_to_chance_what_it_says(world, response):
+    made = decision(world, response)
+    options, drawn, shown = made.options, made.assigned.drawn, made.assigned.shown
+    assert made.chosen.pairs.any()
+    assert options.cost_minor[made.chosen.pairs].sum() + 50 * drawn.explored.sum() <= SOAP.budget_minor
+    assert drawn.held_out.sum() == USERS / 10
+    assert drawn.explored.sum() == int(500 * 0.2 / 50)  # fewer than a twentieth: a fifth of the budget is kept for them
+    assert not shown[drawn.held_out[options.user]].any()
+    per_user = np.bincount(options.user[shown], minlength=USERS)
+    assert per_user.max() == 1
+    assert (per_user[drawn.explored] == 1).all()
+    assert (made.assigned.propensity[shown] > 0).all()
+
+
+def test_a_group_is_left_out_by_response_and_not_by_the_policy(world, response):
+    made = decision(world, response, campaign=replace(SOAP, budget_minor=2_000))
+    assert made.chosen.ratios["income"] >= 0.8
+    assert not made.chosen.alarm
+
+
+def test_of_equal_money_the_likelier_are_offered_more(world, response):
+    likely = decision(world, response).response.reshape(USERS, -1).sum(axis=1)
+    assert likely[:FANS].mean() > 3 * likely[FANS:].mean()
+
+
+def test_a_retailers_coupon_that_costs_more_than_it_brings_is_not_wanted(world, response):
+    """0.3 × 400 × 0.3 = 36 at the most, for 50."""
+    made = decision(world, response, campaign=replace(SOAP, funding="retailer"))
+    assert not made.chosen.pairs.any()
+    assert made.assigned.shown.sum() == made.assigned.drawn.explored.sum()  # chance goes on
+
+
+def test_who_was_shown_enough_lately_is_shown_nothing(world, response):
+    assert not decision(world, response, shown=PARAMS.assignment.per_window).assigned.shown.any()
+
+
+def test_before_any_campaign_has_ended_nothing_is_known(world):
+    with pytest.raises(NothingLearned, match="0 campaigns have ended"):
+        learned(world, 0, PARAMS)
+    nobody = World(USERS, PRODUCTS, world.purchases, world.addressed, replace(world.redemptions, user=np.zeros(0, int),
+                   coupon=np.zeros(0, int), day=np.zeros(0, int)), world.campaigns)  # fmt: skip
+    with pytest.raises(NothingLearned, match="0 of 600"):
+        learned(nobody, NEW, PARAMS)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"offers": ()},
+        {"offers": (OFFERS[0], OFFERS[0])},
+        {"days": 0},
+        {"budget_minor": -1},
+        {"margin_bps": 10_001},
+        {"disclosure": " "},
+    ],
+)
+def test_a_campaign_that_makes_no_sense_is_refused(other):
+    with pytest.raises(ValueError, match="campaign|days|disclosure"):
+        replace(SOAP, **other)
+
+
+def test_a_kind_is_the_last_letter_of_its_word():
+    assert [kind_number(word) for word in ("Type A", "b", "Spring", "")] == [0, 1, 2, 2]

@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks import price_baselines, price_panel
 from benchmarks.price_baselines import Forecaster
+from benchmarks.pricing_worlds import simulator
 from contracts.conf import load
 from models import demand, effect_calibration, elasticity
 from models.demand import Demand, DemandParams
@@ -34,7 +35,7 @@ Part = Callable[[], Mapping[str, Any]]
 def main(arguments: list[str]) -> dict[str, Any]:
     """Runs the chosen parts and prints one JSON line last."""
     chosen = options(arguments)
-    parts: dict[str, Part] = {"demand": demand_part, "effects": effects_part}  # another part is one more entry
+    parts: dict[str, Part] = {"demand": demand_part, "effects": effects_part, "simulator": simulator}
     report: dict[str, Any] = {}
     baselines: dict[str, Any] = {}
     for name, part in parts.items():
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
 
 def options(arguments: list[str]) -> argparse.Namespace:
     known = argparse.ArgumentParser(prog="pricing", description=__doc__)
-    known.add_argument("--part", choices=("demand", "effects", "all"), default="all")
+    known.add_argument("--part", choices=("demand", "effects", "simulator", "all"), default="all")
     return known.parse_args(arguments)
 
 

@@ -224,7 +224,7 @@ PRICE_SIGNALS = Table(
         Column("cost_minor", "int64", "unit cost, minor units", nullable=True, low=0),
         Column("elasticity", "float64", "effect of a clean price move, log units per log price, < 0 expected"),
         Column("elasticity_se", "float64", "its standard error", low=0),
-        Column("identified_by", "string", "what the effect rests on", one_of=("events", "prior")),
+        Column("identified_by", "string", "what the effect rests on", one_of=("events", "prior", "experiment")),
         Column("weekly_units", "float64", "expected units a week at the price in force", low=0),
     ),
 )

@@ -63,5 +63,6 @@ def follow(settings: Settings, client: Client) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each look otherwise
     environment = Settings()
     follow(environment, connect(environment.redis_url))

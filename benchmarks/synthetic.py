@@ -16,7 +16,6 @@ from contracts import conf, keys
 from contracts.keys import PriceSignal
 from contracts.tables import SLOTS
 from models import bought, companions, session
-from models.pricing import Guardrails
 from models.session import Numbers, Scores, SessionParams
 from pipelines.generation import Client, send
 from pipelines.packing import Lists, encode_users
@@ -179,8 +178,6 @@ class Synthetic:
             "scopes": scopes,
             "categories": self.categories,
             "trending_scopes": scopes[::2],
-            "guardrails": asdict(conf.load("pricing", Guardrails)),
-            "policy": "synthetic",
             "arrivals": [str(self.shown(number)) for number in self.arrivals],
         }
 

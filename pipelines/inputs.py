@@ -25,7 +25,6 @@ from contracts.tables import (
 )
 from features.arrivals import arrivals
 from models.params import ModelParams
-from models.pricing import Guardrails
 from models.session import SessionParams
 from pipelines.generation import PublishError
 from pipelines.lake import Lake
@@ -51,10 +50,7 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str
     frames = {table.name: lake.frame(spark, table, days=only).drop("day") for table in SENT}
     frames[PRODUCTS.name] = frames[PRODUCTS.name].select("product_id", "category")
     frames[USER_PRODUCT.name] = _bought(frames[USER_PRODUCT.name], frames[PRODUCTS.name])
-    rules = {
-        "guardrails": asdict(conf.load("pricing", Guardrails)),
-        "session": asdict(conf.load("session", SessionParams)),
-    }
+    rules = {"session": asdict(conf.load("session", SessionParams))}
     totals = [
         frame.agg(F.lit(name), F.count("*"), F.bit_xor(F.xxhash64(*frame.columns))) for name, frame in frames.items()
     ]
@@ -74,7 +70,6 @@ def read_inputs(spark: SparkSession, lake: Lake, day: date, models: Sequence[str
         "trending_scopes": scopes_of(TRENDING),
         **rules,
         "rank": rank,
-        "policy": f"guardrails-{conf.digest('pricing')}",
         "models": list(models),
         "lake_versions": {table.path: lake.version(table) for table in SENT},
     }

@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
     tested, ranked = (TUNED, RANKED_TUNING) if chosen.tuning else (TESTED, RANKED)
     # What a campaign of the test may learn from are all others that had ended, those of the test too.
     pool = tuple(number for number in (*LEARNED, *TESTED) if not chosen.tuning or number in LEARNED)
-    scored = {number: _scored(year, number, pool) for number in tested}
+    scored = {number: score(year, number, pool) for number in tested}
     report = response_report(scored)
     coupons = coupon_report(year, ranked)
     report["coupon_recall10"] = coupons["purchases_with_coupons"]["recall10"]
@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> dict[str, Any]:
     return report
 
 
-def _scored(year: Year, number: int, pool: tuple[int, ...]) -> Scored:
+def score(year: Year, number: int, pool: tuple[int, ...]) -> Scored:
     params = year.params
     before = [year.pairs(one) for one in year.ended_before(number, pool)]
     table, redeemed = np.vstack([one[0] for one in before]), np.concatenate([one[1] for one in before])
@@ -210,7 +210,7 @@ def fairness_report(year: Year, scored: dict[int, Scored]) -> dict[str, Any]:
     parts = list(scored.values())
     users, truth = (np.concatenate([getattr(one, name) for one in parts]) for name in ("users", "redeemed"))
     response = np.concatenate([one.scores["model"] for one in parts])
-    groups = {name: _numbered(values[users]) for name, values in year.journey.groups.items()}
+    groups = {name: numbered(values[users]) for name, values in year.journey.groups.items()}
     every = np.arange(len(users))
     options = Options(every, np.zeros_like(every), response, np.ones(len(every)), np.ones_like(every), groups)
     budget = round(TOP_SHARE * len(every))
@@ -233,7 +233,7 @@ def fairness_report(year: Year, scored: dict[int, Scored]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _numbered(values: Any) -> Ints:
+def numbered(values: Any) -> Ints:
     """Groups by number; what is not recorded is UNRECORDED."""
     names = np.unique(values[values != ""])
     return np.where(values == "", UNRECORDED, np.searchsorted(names, values))

@@ -1,5 +1,6 @@
 """The shop's database: one URL understood by every driver, the engine, and the base of the tables."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
@@ -84,3 +85,10 @@ def transactions(engine: AsyncEngine) -> Transactions:
             yield session
 
     return begin
+
+
+def end_if_cancelled() -> None:
+    """Drivers may swallow a cancellation that meets their answer; then nobody would be told a second time."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -20,7 +20,7 @@ from commerce_core.consumers import inbox
 from commerce_core.consumers.consumer import Consumer
 from commerce_core.consumers.inbox import Delivery
 from commerce_core.consumers.sources import Source
-from commerce_core.db import create_engine
+from commerce_core.db import create_engine, end_if_cancelled
 
 RETRY_S = (0.1, 0.2, 0.5, 1.0)
 TURN_S = 1.0  # how often to ask whether it is our turn
@@ -44,7 +44,7 @@ class Runner:
         """Consume until cancelled, through restarts of the database and the bus."""
         failures = 0
         while True:
-            _end_if_cancelled()
+            end_if_cancelled()
             began = datetime.now(UTC)
             try:
                 await self._follow()
@@ -85,7 +85,7 @@ class Runner:
             await within(connection, lambda session: inbox.rewind(session, name))
         in_hand: list[Delivery] = []
         while True:
-            _end_if_cancelled()
+            end_if_cancelled()
             fed = await within(connection, lambda session: inbox.feed(session, self._consumer))
             if not fed:
                 in_hand = in_hand or await self._source.receive()
@@ -93,7 +93,7 @@ class Runner:
                     in_hand = []
             idle = not fed and not in_hand
             while await within(connection, self.work):
-                _end_if_cancelled()
+                end_if_cancelled()
                 idle = False
             if idle:
                 await self._prune(connection)
@@ -134,13 +134,6 @@ class Runner:
             return
         if not await within(connection, lambda session: inbox.prune(session, self._consumer.name)):
             self._pruned = today
-
-
-def _end_if_cancelled() -> None:
-    """Drivers may swallow a cancellation that meets their answer; then nobody would be told a second time."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def within(connection: AsyncConnection, step: Callable[[AsyncSession], Awaitable[Made]]) -> Made:

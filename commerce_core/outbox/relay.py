@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 
 from commerce_core import faults
-from commerce_core.db import driver_url
+from commerce_core.db import driver_url, end_if_cancelled
 from commerce_core.outbox.bus import Bus, Message
 
 BATCH = 500
@@ -56,12 +56,14 @@ class Relay:
         """Carry until cancelled, through restarts of either side."""
         failures = 0
         while True:
+            end_if_cancelled()
             try:
                 connection = await asyncpg.connect(
                     self._dsn, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S
                 )
                 try:
                     while True:
+                        end_if_cancelled()
                         await self._step(connection)
                         failures = 0
                 finally:

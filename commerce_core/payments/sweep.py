@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import func, select
 
 from commerce_core.checkout.models import OrderCheckout
-from commerce_core.db import Transactions
+from commerce_core.db import Transactions, end_if_cancelled
 from commerce_core.inventory import service as stock
 from commerce_core.invoices import service as invoices
 from commerce_core.invoices.schemas import Seller
@@ -40,6 +40,7 @@ class Sweeper:
         """Sweep until cancelled, through restarts of the database."""
         while True:
             for step in (self.payments, self.refunds, self.webhooks, self.orders, self.holds, self.papers):
+                end_if_cancelled()
                 await self._attempt(step)
             await asyncio.sleep(every_s)
 

@@ -206,3 +206,19 @@ async def test_a_relay_outlives_redis_and_postgresql(stack_root, free_port):
     finally:
         for server in servers:
             server.close()
+
+
+async def test_a_cancellation_that_somebody_swallowed_still_ends_it(shop_url, bus, monkeypatch):
+    begun = asyncio.Event()
+
+    async def swallowing(_, connection):
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr(Relay, "_step", swallowing)
+    task = asyncio.create_task(Relay(shop_url, bus).run())
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled()

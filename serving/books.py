@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,8 @@ log = logging.getLogger(__name__)
 AGAIN_S = 2.0  # after which a version that was not whole is read again
 
 
-class Row(NamedTuple):
-    """One product in a book."""
-
-    list_price_minor: int
-    price_minor: int
-    prior_30d_low_minor: int | None
-    valid_from_us: int
-    currency: str
-    reasons: Sequence[str]
-    binding: str | None
+Record = tuple[bytes, int, int, int, int, int]
+"""One product in a book, as contracts.books.RECORD says."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +32,7 @@ class Book:
     published_at: str
     products: NDArray[np.bytes_]  # (products,) UUIDs, rising
     records: NDArray[np.void]  # (products,) contracts.books.RECORD
-    said: Sequence[tuple[str, Sequence[str], str | None]]
+    said: Sequence[tuple[str, Sequence[str], str | None]]  # currency, reasons, binding
 
     @classmethod
     async def load(cls, client: Redis, name: str) -> Self:
@@ -56,21 +48,15 @@ class Book:
         said = [(currency, tuple(reasons), binding) for currency, reasons, binding in meta["said"]]
         return cls(name, meta["version"], meta["published_at"], products, records, said)
 
-    def rows(self, products: Sequence[bytes]) -> list[Row | None]:
-        """A row for each product, None for those that it does not know."""
+    def find(self, products: Sequence[bytes]) -> list[Record | None]:
+        """A record for each product, None for those that it does not know."""
         if not len(self.products):
             return [None] * len(products)
         wanted = np.array(products, dtype=self.products.dtype)
         places = np.minimum(np.searchsorted(self.products, wanted), len(self.products) - 1)
         known = self.products[places] == wanted
-        return [
-            self._row(record) if there else None
-            for record, there in zip(self.records[places].tolist(), known.tolist(), strict=True)
-        ]
-
-    def _row(self, record: tuple[Any, ...]) -> Row:
-        _, regular, price, low, valid_from, said = record
-        return Row(regular, price, None if low == books.NO_LOW else low, valid_from, *self.said[said])
+        found: list[Record] = self.records[places].tolist()
+        return [record if there else None for record, there in zip(found, known.tolist(), strict=True)]
 
 
 class Books:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypedDict
 
-from contracts import keys
-from serving.books import Book, Row
+from contracts import books, keys
+from serving.books import Book, Record
 from serving.generation import Generation
 from serving.reads import Reads, Unavailable
 
@@ -51,9 +51,9 @@ async def prices(held: Held, reads: Reads, product_ids: Sequence[str]) -> tuple[
     """
     ids = {text: value for text in product_ids if (value := keys.uuid_bytes(text)) is not None}
     found: dict[str, Price] = {}
-    if held.book is not None:
-        rows = zip(ids, held.book.rows(list(ids.values())), strict=True)
-        found = {text: _of_book(text, row) for text, row in rows if row is not None}
+    if (book := held.book) is not None:
+        records = zip(ids, book.find(list(ids.values())), strict=True)
+        found = {text: _of_book(text, record, book) for text, record in records if record is not None}
     degraded = not reads.available
     if left := {text: value for text, value in ids.items() if text not in found}:
         listed, missed = await _listed(held.generation, reads, left)
@@ -88,26 +88,29 @@ async def _listed(
     return found | read, False
 
 
-def discount_bps(price_minor: int, low_minor: int | None) -> int | None:
+def discount_bps(price_minor: int, low_minor: int) -> int | None:
     """The reduction that may be announced, in basis points, rounded down: from the lowest price of the 30 days before
     it began and from nothing else, None when that is not above the price."""
-    if low_minor is None or low_minor <= price_minor:
+    if low_minor <= price_minor:
         return None
     return (low_minor - price_minor) * BPS // low_minor
 
 
-def _of_book(product_id: str, row: Row) -> Price:
+def _of_book(product_id: str, record: Record, book: Book) -> Price:
+    _, regular, price, lowest, valid_from_us, said = record
+    low = None if lowest == books.NO_LOW else lowest
+    currency, reasons, binding = book.said[said]
     return {
         "product_id": product_id,
         "source": "book",
-        "price_minor": row.price_minor,
-        "list_price_minor": row.list_price_minor,
-        "prior_30d_low_minor": row.prior_30d_low_minor,
-        "discount_bps": discount_bps(row.price_minor, row.prior_30d_low_minor),
-        "currency": row.currency,
-        "reasons": row.reasons,
-        "binding": row.binding,
-        "valid_from": EPOCH + timedelta(microseconds=row.valid_from_us),
+        "price_minor": price,
+        "list_price_minor": regular,
+        "prior_30d_low_minor": low,
+        "discount_bps": None if low is None else discount_bps(price, low),
+        "currency": currency,
+        "reasons": reasons,
+        "binding": binding,
+        "valid_from": EPOCH + timedelta(microseconds=valid_from_us),
     }
 
 

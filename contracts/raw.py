@@ -191,6 +191,8 @@ OFFERS = Table(
     columns=(
         DAY,
         Column("campaign", "string", "campaign by its name"),
+        Column("kind", "string", "kind of campaign, as in its file"),
+        Column("margin_bps", "int64", "margin of its products, of their price", low=0, high=10_000),
         USER,
         Column("offer", "string", "offer by its name in the campaign"),
         Column("response", "float64", "probability that the shopper uses it when it is shown", low=0, high=1),

@@ -1,5 +1,6 @@
 """A campaign's offers to shoppers: what each pair is worth, what the policy wants, and what chance decides."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ from models.offer_coupons import coupon_scores
 from models.offer_features import AFFINITY_DAYS, features
 from models.offer_world import KINDS, Flags, Floats, Ints, World, bought
 from models.offers import OfferParams, Response, expected_gain
+from models.uplift import Uplift, UpliftError
 
 EXPLORING_SHARE = 0.2  # of the budget, at most, for offers drawn at random
 
@@ -79,6 +81,18 @@ class Decision:
     assigned: Assigned
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What shoppers of a campaign that is over brought, of whom chance decided: each could have been treated
+    otherwise."""
+
+    campaign: int
+    users: Ints  # (users,) number in the world
+    treated: Flags  # (users,) shown an offer
+    propensity: Floats  # (users,) of being shown any, before the draw
+    margin_minor: Floats  # (users,) of the campaign's products in its days, less what the shop paid for coupons
+
+
 def learned(world: World, campaign: int, params: OfferParams) -> Response:
     """The response model of the campaigns that had ended before this one began; NothingLearned."""
     plan, sent = world.campaigns, world.addressed
@@ -96,10 +110,37 @@ def learned(world: World, campaign: int, params: OfferParams) -> Response:
     return Response.fit(np.vstack(tables), truth, params.response, seed=params.seed)
 
 
+def effect(world: World, outcomes: Sequence[Outcome], params: OfferParams) -> Uplift | None:
+    """What offers change, learned from own campaigns that are over; None while too few shoppers were held out."""
+    if not outcomes:
+        return None
+    tables = []
+    for one in outcomes:
+        known = world.known_before(int(world.campaigns.first_day[one.campaign]))
+        tables.append(features(known, one.campaign, one.users, params.features, params.coupons))
+    treated, propensity, margin = (
+        np.concatenate([getattr(one, name) for one in outcomes]) for name in ("treated", "propensity", "margin_minor")
+    )
+    try:
+        return Uplift.fit(np.vstack(tables), treated, margin, propensity, params.uplift, seed=params.seed)
+    except UpliftError:
+        return None
+
+
 def decide(
-    world: World, number: int, campaign: Campaign, response: Response, known: Candidates, params: OfferParams
+    world: World,
+    number: int,
+    campaign: Campaign,
+    response: Response,
+    uplift: Uplift | None,
+    known: Candidates,
+    params: OfferParams,
 ) -> Decision:
-    """Who gets which of the campaign's offers; `number` is the campaign's in the world."""
+    """Who gets which of the campaign's offers; `number` is the campaign's in the world.
+
+    With an uplift model a shopper's likeliest offer is worth the effect that is expected of any, and the others as
+    much less as they are less likely; without one, what the assumption of conf/offers.toml [prior] says.
+    """
     as_of = int(world.campaigns.first_day[number])
     past = world.known_before(as_of)
     table = features(past, number, known.users, params.features, params.coupons)
@@ -113,16 +154,19 @@ def decide(
     offer = best.ravel()
     price = known.price_minor[offer]
     off = np.minimum([one.amount_minor for one in campaign.offers], known.price_minor)[offer]
+    value = expected_gain(
+        likely,
+        np.take_along_axis(lately, best, axis=1).ravel() > 0,
+        price * campaign.margin_bps / 10_000,
+        off * (campaign.funding == "retailer"),
+        params.prior,
+    )
+    if uplift is not None:
+        value = (uplift.predict(table)[:, None] * share / np.maximum(share[:, :1], 1e-9)).ravel()
     options = Options(
         user=np.repeat(np.arange(len(known.users)), count),
         offer=np.tile(np.arange(count), len(known.users)),  # by rank: chance draws a rank
-        value_minor=expected_gain(
-            likely,
-            np.take_along_axis(lately, best, axis=1).ravel() > 0,
-            price * campaign.margin_bps / 10_000,
-            off * (campaign.funding == "retailer"),
-            params.prior,
-        ),
+        value_minor=value,
         cost_minor=likely * off,
         free=free_offers(known.shown_in_window, params.assignment),
         groups=known.groups,

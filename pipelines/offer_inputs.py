@@ -29,9 +29,10 @@ from contracts.tables import (
     SHOPPER_GROUPS,
 )
 from models.offer_assignment import UNRECORDED, AssignmentParams
-from models.offer_campaign import Campaign, Candidates, kind_number
+from models.offer_campaign import Campaign, Candidates, Outcome, kind_number
 from models.offer_world import YEAR_DAYS, Addressed, Campaigns, Ints, Purchases, Redemptions, World
 from pipelines.lake import Lake
+from pipelines.offer_past import OwnCampaigns
 from pipelines.schemas import arrow_schema
 
 EPOCH = date(1970, 1, 1)
@@ -40,11 +41,13 @@ Names = Any  # numpy array of text
 
 @dataclass(frozen=True)
 class OfferInputs:
-    """The world as of the campaign's first morning, the campaign's number in it, and who is eligible."""
+    """The world as of the campaign's first morning, the campaign's number in it, who is eligible, and what came of
+    campaigns before."""
 
     world: World
     campaign: int
     candidates: Candidates
+    outcomes: list[Outcome]  # of own campaigns that are over
 
 
 class NobodyEligible(LookupError):
@@ -62,15 +65,17 @@ def read(spark: SparkSession, lake: Lake, day: date, campaign: Campaign, params:
     eligible = _eligible(spark, lake, as_of, campaign.name, params)
     if not len(eligible):
         raise NobodyEligible(f"nobody bought anything in the {params.active_days} days before {as_of}")
-    sent = _addressed(spark, lake, as_of, params)
-    people = np.unique(np.concatenate([eligible, _text(sent, "user_id")]))
+    own = OwnCampaigns.read(lake, as_of)
+    sent = pa.concat_tables([_addressed(spark, lake, as_of, params), own.sent()])
+    people = np.unique(np.concatenate([eligible, _text(sent, "user_id"), own.users]))
     lines = _lines(lake, as_of, people)
     coupons = _rows(lake, CAMPAIGN_COUPONS, as_of, where=_among("campaign_id", _text(sent, "campaign_id")))
+    coupons = pa.concat_tables([coupons, own.coupons()])
     offered = [product for one in campaign.offers for product in one.products]
     products = np.unique(np.concatenate([_text(lines, "product_id"), _text(coupons, "product_id"), offered]))
     plan, ids, coupon_ids = _campaigns(sent, coupons, products, campaign, as_of)
     mine = _among("user_id", people) & _among("coupon_id", coupon_ids)
-    used = _rows(lake, COUPON_REDEMPTIONS, as_of, where=mine)
+    used = pa.concat_tables([_rows(lake, COUPON_REDEMPTIONS, as_of, where=mine), own.used(lines)])
     world = World(
         users=len(people),
         products=len(products),
@@ -90,7 +95,7 @@ def read(spark: SparkSession, lake: Lake, day: date, campaign: Campaign, params:
         shown_in_window=_shown(lake, as_of, eligible, campaign.name, params.window_days),
         price_minor=prices,
     )
-    return OfferInputs(world, len(ids), candidates)
+    return OfferInputs(world, len(ids), candidates, own.outcomes(lines, people, ids))
 
 
 def _eligible(spark: SparkSession, lake: Lake, as_of: date, name: str, params: AssignmentParams) -> Names:

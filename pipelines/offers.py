@@ -18,7 +18,7 @@ import pyarrow as pa
 from contracts import conf, keys, offers
 from contracts.offers import Offer
 from contracts.tables import OFFERS
-from models.offer_campaign import Campaign, Decision, decide, learned
+from models.offer_campaign import Campaign, Decision, decide, effect, learned
 from models.offers import OfferParams
 from pipelines import offer_inputs
 from pipelines.generation import Client, connect
@@ -92,13 +92,15 @@ def _decide(lake: Lake, day: date, campaign: Campaign, settings: Settings) -> di
     params = conf.load("offers", OfferParams)
     known = offer_inputs.read(session(settings), lake, day, campaign, params.assignment)
     response = learned(known.world, known.campaign, params)
-    decision = decide(known.world, known.campaign, campaign, response, known.candidates, params)
+    uplift = effect(known.world, known.outcomes, params)
+    decision = decide(known.world, known.campaign, campaign, response, uplift, known.candidates, params)
     rows = list(_rows(day, campaign, decision, known.candidates.names))
     others = lake.arrow(OFFERS, days=(day, day + timedelta(days=1))) if lake.version(OFFERS) is not None else None
     table = pa.Table.from_pylist(rows, arrow_schema(OFFERS))
     whole = table if others is None else pa.concat_tables([others.select(table.schema.names), table])
     lake.overwrite_arrow(OFFERS, whole, [day], step=STEP, source={"campaign": campaign.name})
     return {
+        "valued_by": "assumption" if uplift is None else "uplift",
         "ratios": {name: round(ratio, 3) for name, ratio in decision.chosen.ratios.items()},
         "alarm": decision.chosen.alarm,
     }
@@ -109,6 +111,8 @@ def _rows(day: date, campaign: Campaign, decision: Decision, names: Sequence[str
     terms = {
         "day": day,
         "campaign": campaign.name,
+        "kind": campaign.kind,
+        "margin_bps": campaign.margin_bps,
         "currency": campaign.currency,
         "valid_from": begins,
         "valid_until": begins + timedelta(days=campaign.days),

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from contracts.conf import load
-from models.offer_campaign import Campaign, CampaignOffer, Candidates, NothingLearned, decide, kind_number, learned
+from models.offer_campaign import (
+    Campaign,
+    CampaignOffer,
+    Candidates,
+    NothingLearned,
+    Outcome,
+    decide,
+    effect,
+    kind_number,
+    learned,
+)
+from models.offer_features import features
 from models.offer_world import World
 from models.offers import OfferParams
 from tests.models import offer_shop
@@ -35,8 +46,8 @@ def candidates(shown=0):
     return Candidates(np.arange(USERS), names, {"income": group}, np.full(USERS, shown), prices)
 
 
-def decision(world, response, *, campaign=SOAP, shown=0):
-    return decide(world, NEW, campaign, response, candidates(shown), PARAMS)
+def decision(world, response, *, campaign=SOAP, shown=0, uplift=None):
+    return decide(world, NEW, campaign, response, uplift, candidates(shown), PARAMS)
 
 
 def test_it_keeps_its_budget_and_leaves_to_chance_what_it_says(world, response):
@@ -102,3 +113,43 @@ def test_a_campaign_that_makes_no_sense_is_refused(other):
 
 def test_a_kind_is_the_last_letter_of_its_word():
     assert [kind_number(word) for word in ("Type A", "b", "Spring", "")] == [0, 1, 2, 2]
+
+
+class Known:
+    """An uplift model whose effects are given, by whether a shopper is a fan."""
+
+    def __init__(self, fan, other):
+        self.effects = np.where(np.arange(USERS) < FANS, fan, other).astype(float)
+
+    def predict(self, table):
+        return self.effects
+
+
+def test_with_an_uplift_model_those_are_wanted_whom_an_offer_moves(world, response):
+    """Fans would buy anyway: though likelier to use the offer, they are offered less of it than the limit lets them."""
+    made = decision(world, response, uplift=Known(-60, 80), campaign=replace(SOAP, budget_minor=1_000))
+    options, pairs = made.options, made.chosen.pairs
+    assert options.value_minor[pairs].sum() > 0
+    fans, others = made.chosen.rates["income"][0], made.chosen.rates["income"][1]
+    assert fans < others
+    best = options.value_minor.reshape(USERS, -1)
+    assert np.allclose(best[FANS:, 0], 80)  # the likeliest of a shopper's offers is worth the whole effect
+    assert (np.diff(best[FANS:]) <= 1e-9).all()
+
+
+def outcomes_of(world, count=USERS):
+    """SYNTHETIC: the shop's second campaign went to two of three shoppers, and made only those buy who are no fans."""
+    users = np.arange(count)
+    treated = users % 3 > 0
+    moved = np.where(users < FANS, -50.0, 100.0)
+    return [Outcome(1, users, treated, np.full(count, 2 / 3), 300 + treated * moved)]
+
+
+def test_effects_are_learned_once_enough_were_held_out(world):
+    few = replace(PARAMS, uplift=replace(PARAMS.uplift, least_held_out=50, least_leaf=10))
+    learned_effect = effect(world, outcomes_of(world), few)
+    known = world.known_before(offer_shop.FIRST_DAYS[2])
+    found = learned_effect.predict(features(known, 2, np.arange(USERS), PARAMS.features, PARAMS.coupons))
+    assert found[:FANS].mean() < 30 < found[FANS:].mean()
+    assert effect(world, outcomes_of(world), PARAMS) is None
+    assert effect(world, [], PARAMS) is None

@@ -1,5 +1,6 @@
 """A campaign from the lake to the shop and to serving: decided once, issued once, and gone when it is used."""
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 from redis import Redis
 
-from contracts import keys, offers
+from contracts import conf, keys, offers
 from contracts.tables import (
     CAMPAIGN_COUPONS,
     CAMPAIGN_USERS,
@@ -20,7 +21,9 @@ from contracts.tables import (
     PRODUCTS,
     SHOPPER_GROUPS,
 )
-from models.offer_campaign import NothingLearned
+from models.offer_campaign import Campaign, NothingLearned
+from models.offers import OfferParams
+from pipelines import offer_inputs
 from pipelines import offers as step
 from pipelines.lake import Lake
 from pipelines.offer_inputs import UnknownProducts
@@ -168,6 +171,14 @@ def file(tmp_path):
     return write
 
 
+def priced_on(settings, day):
+    """The products of DAY on that day too."""
+    prices = Lake(settings.lake_uri).arrow(PRODUCTS, days=(DAY, DAY + timedelta(days=1))).drop_columns(["day"])
+    prices = prices.append_column("day", pa.array([day] * prices.num_rows, pa.date32()))
+    prices = prices.select(arrow_schema(PRODUCTS).names).cast(arrow_schema(PRODUCTS))
+    Lake(settings.lake_uri).overwrite_arrow(PRODUCTS, prices, [day], step="test", source={})
+
+
 def logged(settings, campaign):
     rows = Lake(settings.lake_uri).arrow(OFFERS, days=(DAY, DAY + timedelta(days=1))).to_pylist()
     return [row for row in rows if row["campaign"] == campaign]
@@ -237,11 +248,7 @@ async def test_again_it_changes_nothing_and_what_an_order_has_is_told_no_more(sp
 def test_caps_hold_over_campaigns_and_each_keeps_its_rows(spark, settings, file):
     """Two offers in four weeks: whoever had both gets none of the third."""
     for number, day in enumerate((DAY, DAY, DAY + timedelta(days=1))):
-        if day > DAY:
-            prices = Lake(settings.lake_uri).arrow(PRODUCTS, days=(DAY, DAY + timedelta(days=1))).drop_columns(["day"])
-            prices = prices.append_column("day", pa.array([day] * prices.num_rows, pa.date32()))
-            prices = prices.select(arrow_schema(PRODUCTS).names).cast(arrow_schema(PRODUCTS))
-            Lake(settings.lake_uri).overwrite_arrow(PRODUCTS, prices, [day], step="test", source={})
+        priced_on(settings, day)
         step.run(day, file(f"cap{number}", budget_minor=100_000), settings)
     rows = Lake(settings.lake_uri).arrow(OFFERS).to_pylist()
     shown = [row["user_id"] for row in rows if row["shown"]]
@@ -249,6 +256,27 @@ def test_caps_hold_over_campaigns_and_each_keeps_its_rows(spark, settings, file)
     assert counts.max() == 2
     assert {row["campaign"] for row in rows if row["day"] == DAY} >= {"cap0", "cap1"}
     assert {row["campaign"] for row in rows if row["day"] > DAY} == {"cap2"}
+
+
+def test_a_campaign_that_is_over_teaches_the_next(spark, settings, file, tmp_path):
+    """Of an earlier one who was shown what, and what everybody brought whom chance could have treated otherwise."""
+    old = settings.model_copy(update={"lake_uri": str(tmp_path / "old")})
+    shutil.copytree(settings.lake_uri, old.lake_uri)
+    shutil.rmtree(f"{old.lake_uri}/raw/offers", ignore_errors=True)
+    earlier = DAY - timedelta(days=60)
+    priced_on(old, earlier)
+    first = step.run(earlier, file("earlier", budget_minor=100_000), old)
+    assert first["valued_by"] == "assumption"
+    path = file("next")
+    campaign = conf.load("next", Campaign, folder=path.parent)
+    known = offer_inputs.read(spark, Lake(old.lake_uri), DAY, campaign, conf.load("offers", OfferParams).assignment)
+    [outcome] = known.outcomes
+    assert outcome.treated.sum() == first["shown"]
+    assert (~outcome.treated).sum() >= first["held_out"]
+    assert ((outcome.propensity > 0) & (outcome.propensity < 1)).all()
+    assert (known.world.addressed.campaign == outcome.campaign).sum() == first["shown"]
+    assert known.world.campaigns.last_day[outcome.campaign] - known.world.campaigns.first_day[outcome.campaign] == 29
+    assert step.run(DAY, path, old)["valued_by"] == "assumption"  # fewer were held out than an effect needs
 
 
 def test_a_name_stands_for_one_day(spark, settings, file):

@@ -139,6 +139,16 @@ class TestDaysLater:
         await self.later(db, 28)
         assert await self.cut(desk, soap, price_of) == {}
 
+    async def test_a_rollback_ends_at_what_a_merchandiser_set_in_between(self, desk, stock, service, db, price_of):
+        soap, before = await stock(), await desk.live()
+        await desk.published(line(soap, 960))
+        await self.later(db, 1)
+        body = {"name": "Soap", "price_minor": 900, "list_price_minor": 1000, "currency": "EUR"}
+        await service.put(f"/products/{soap}", json=body)
+        await desk.published(line(soap, 870, start=900, low_minor=1))
+        assert (await desk.back(before)).json()["changed"] == 1
+        assert await price_of(soap) == 900
+
 
 class TestMinimums:
     MINIMUM = (

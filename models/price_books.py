@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.pricing import BPS, Decision, Guardrails, Signals
+from models.price_terms import BPS, Decision, Guardrails, Signals
 
-REPAIRS = {"below_floor", "above_ceiling"}
+REPAIRS = {"below_floor", "above_ceiling", "competitor_cheaper", "recovery"}
 
 
 @dataclass(frozen=True, slots=True)

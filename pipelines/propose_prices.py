@@ -1,31 +1,44 @@
-"""Proposes prices to the shop: the policy over a day's signals, as one book; and says what a book is expected to do."""
+"""Proposes prices to the shop: the policy over a day's signals, category by category, as one book; and says what a book
+is expected to do. A day's signals are held in memory: a shop of many millions of products proposes in parts."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import duckdb
+
 from contracts import conf
-from contracts.tables import PRICE_SIGNALS, PRODUCTS
+from contracts.tables import PRICE_SIGNALS, PRICES, PRODUCTS
 from models import price_books
-from models.pricing import Guardrails, Signals, quote
+from models.category_prices import CategoryRules, Item, category_prices
+from models.price_terms import Guardrails, Signals
+from models.prior_price import Published
 from pipelines.lake import Lake
 from pipelines.price_desk import PriceDesk, PricesRefused
 from pipelines.settings import Settings
 
 MOST_LINES = 2_000  # of a book, says the shop
-POLICY = "pricing"
+CONF = ("pricing", "category_prices")
+
+# What was shown since `since`, and what was in force then.
+LOG = """
+select product_id, day, price_minor from prices
+qualify day >= $since or row_number() over (partition by product_id, day >= $since order by ts desc) = 1
+order by product_id, ts
+"""
 
 
 def run(day: date, settings: Settings | None = None, *, most: int = MOST_LINES) -> dict[str, Any]:
     """Post the day's book; the same signals and guardrails make the same book."""
     settings = settings or Settings()
-    lake, guardrails = Lake(settings.lake_uri), conf.load("pricing", Guardrails)
+    lake = Lake(settings.lake_uri)
     known = signals(lake, day)
     if not known:
         raise PricesRefused(f"no price signals of {day}: run the day's chain first")
-    lines = list(moves(known, guardrails, clusters(lake, day)))
+    lines = list(moves(known, clusters(lake, day), shown(lake, day), day))
     body = {
-        "policy": f"{POLICY}/{conf.digest(POLICY)}",
+        "policy": "/".join(["category_prices", *map(conf.digest, CONF)]),
         "day": day.isoformat(),
         "lines": price_books.chosen(lines, most),
     }
@@ -45,12 +58,35 @@ def clusters(lake: Lake, day: date) -> dict[str, str]:
     return {row["product_id"]: row["category"] for row in rows.to_pylist() if row["category"]}
 
 
-def moves(known: Sequence[Signals], guardrails: Guardrails, cluster: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """A line for each product that the policy moves."""
+def shown(lake: Lake, day: date) -> dict[str, tuple[Published, ...]]:
+    """What each product cost in the days that the rules look back on, by the price log."""
+    rules, until = conf.load("category_prices", CategoryRules), day + timedelta(days=1)
+    parts = lake.parts(PRICES, days=(date.min, until)) if lake.version(PRICES) is not None else []
+    if not parts:
+        return {}
+    with duckdb.connect(config={"threads": 1}) as duck:
+        duck.register("prices", lake.dataset(PRICES, parts))
+        rows = duck.execute(LOG, {"since": day - timedelta(days=rules.fall_days)})
+        log: dict[str, list[Published]] = defaultdict(list)
+        for product_id, since, price_minor in rows.fetchall():
+            log[product_id].append(Published(since, price_minor))
+    return {product_id: tuple(entries) for product_id, entries in log.items()}
+
+
+def moves(
+    known: Sequence[Signals], cluster: Mapping[str, str], log: Mapping[str, tuple[Published, ...]], day: date
+) -> Iterator[dict[str, Any]]:
+    """A line for each product that the policy moves, the products of a category priced together."""
+    guardrails, rules = conf.load("pricing", Guardrails), conf.load("category_prices", CategoryRules)
+    categories: dict[tuple[str, str], list[Signals]] = defaultdict(list)
     for one in known:
-        decision = quote(one, guardrails)
-        if decision.action == "move":
-            yield price_books.line(decision, one, guardrails, cluster.get(one.product_id))
+        categories[cluster.get(one.product_id, one.product_id), one.currency].append(one)
+    for together in categories.values():
+        items = [Item(one, log=log.get(one.product_id, ())) for one in together]
+        decisions = category_prices(items, guardrails, rules, day=day)
+        for one, decision in zip(together, decisions, strict=True):
+            if decision.action == "move":
+                yield price_books.line(decision, one, guardrails, cluster.get(one.product_id))
 
 
 def simulate(book_id: int, settings: Settings | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ BPS = 10_000
 class PriceLimits(BaseModel):
     """Part of the shop's settings."""
 
-    PRICE_STEP_BPS: int = Field(default=1000, ge=0, lt=BPS, description="largest move of one publication, of the price")
+    PRICE_STEP_BPS: int = Field(default=1500, ge=0, lt=BPS, description="largest move of one publication, of the price")
     PRICE_FLOOR_BPS: int = Field(default=6000, ge=0, le=BPS, description="lowest price to cut to, of the regular price")
     PRICE_MARGIN_BPS: int = Field(default=500, ge=0, lt=BPS, description="least margin of a cut where a cost is known")
     PRICE_CUTS: int = Field(default=3, ge=0, description="cuts by books of one product within 28 days")

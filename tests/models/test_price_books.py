@@ -6,7 +6,8 @@ import pytest
 
 from contracts import conf
 from models.price_books import Move, Outcome, chosen, interval, judge, line, move, what_if
-from models.pricing import Guardrails, Signals, quote
+from models.price_terms import Guardrails, Signals
+from models.pricing import quote
 
 GUARDRAILS = conf.load("pricing", Guardrails)
 

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.tables import ORDER_STATUS, ORDERS, PRICE_SIGNALS, PRICES, PRODUCTS
+from models.price_terms import Signals
 from pipelines import monitor_prices, propose_prices
 from pipelines.lake import Lake
 from pipelines.price_desk import PriceDesk, PricesRefused
@@ -151,6 +152,25 @@ def _order(n, day, units):
 def test_a_cycle_takes_the_surest_moves(settings):
     book = propose_prices.run(DAY, settings, most=4)
     assert (book["lines"], book["left_for_later"]) == (4, 6)
+
+
+def test_what_was_cut_this_week_rests(lake_uri):
+    """Shoppers who mind the price that much would have it lower still."""
+    lake, before = Lake(lake_uri), DAY - timedelta(days=3)
+    wanted = signal(0) | {"elasticity": -6.0, "elasticity_se": 0.1}
+    known = [Signals(**{name: value for name, value in wanted.items() if name != "day"})]
+    assert [line["price_minor"] < 960 for line in propose_prices.moves(known, {}, {}, DAY)] == [True]
+    rows = [(DAY - timedelta(days=90), 900), (DAY - timedelta(days=60), 1000), (before, 960)]
+    prices = [
+        {"day": day, "product_id": product(0), "list_price_minor": 1000, "price_minor": minor, "currency": "EUR"}
+        | {"source": "catalog", "ts": datetime(day.year, day.month, day.day, 12, tzinfo=UTC)}
+        for day, minor in rows
+    ]
+    assert propose_prices.shown(lake, DAY) == {}
+    put(lake, PRICES, prices, [day for day, _ in rows])
+    log = propose_prices.shown(lake, DAY)
+    assert [(one.day, one.price_minor) for one in log[product(0)]] == rows[1:]
+    assert list(propose_prices.moves(known, {}, log, DAY)) == []
 
 
 def test_a_day_without_signals_proposes_nothing(settings):

@@ -54,8 +54,8 @@ async def test_what_becomes_so_after_the_approval_leaves_the_line_out(desk, stoc
     [
         ("above_list_price", 1001, 1000, 1000),
         ("below_floor", 599, 650, 1000),
-        ("step_too_large", 899, 1000, 1000),
-        ("step_too_large", 991, 900, 1000),
+        ("step_too_large", 849, 1000, 1000),
+        ("step_too_large", 990, 860, 1000),
     ],
 )
 async def test_a_move_that_is_wrong_in_itself_is_struck(desk, stock, price_of, reason, price, start, regular):

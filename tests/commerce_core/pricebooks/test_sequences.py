@@ -199,7 +199,7 @@ def sequences(url, steps):
                 assert cost is None or price * 95 >= cost * 100, "a cut leaves 5 % over the cost"
             if row.kind == "rolled_back":
                 return
-            assert abs(price - start) * 10 <= start, "a step is 10 % at most"
+            assert abs(price - start) * 100 <= start * 15, "a step is 15 % at most"
             past = [
                 one
                 for one in self.read(MOVED.format(which="<="), version=self.live())

@@ -94,6 +94,25 @@ def test_together_products_earn_what_no_other_legal_prices_earn():
     assert joint_margin(items, found) - kept >= 0.99 * (joint_margin(items, best) - kept) > 0
 
 
+def test_far_moves_meet_the_joint_peak_too():
+    far = replace(SOAP, elasticity_se=0.0, list_price_minor=2000, cost_minor=290)
+    items = [Item(far, cross=0.7), Item(replace(far, product_id="gel", weekly_units=30.0), cross=0.6)]
+    found = [decision.price_minor for decision in prices(*items, rules=replace(RULES, proven_step_bps=9000, rounds=40))]
+    grid = Grid(400, 760, GUARDS.endings("USD"))
+    legal = [price for price in range(400, 761) if price in grid]
+    best = max(combinations(legal, repeat=2), key=lambda charged: joint_margin(items, charged))
+    assert max(best) < 760
+    assert found == pytest.approx(best, rel=0.015)
+
+
+def test_the_middle_of_the_interval_is_aimed_at_only_as_far_as_the_far_end_pays():
+    wide = replace(SOAP, elasticity_se=0.3, cost_minor=234)
+    rules = replace(RULES, experiment_z=1.0)
+    # middle -2: peak 434; at -2.3 that loses, 200 x exp(-2.3 x 0.085) < 166; the peak there is 408
+    assert alone(Item(wide), rules=rules, guards=replace(GUARDS, min_gain_bps=0)).price_minor == 409
+    assert alone(Item(replace(wide, elasticity_se=0.05)), rules=rules).price_minor == 435
+
+
 def test_what_rivals_gain_speaks_for_a_higher_price():
     # alone 200 + 400 / 2 = 400: stay. A rise sends shoppers to the rival, who costs nothing.
     rival = Item(replace(SOAP, product_id="gel", cost_minor=0, weekly_units=40.0, identified_by="prior"), cross=0.5)
@@ -184,6 +203,14 @@ def test_at_its_end_of_life_a_product_is_marked_down_to_sell_what_is_left_and_no
     assert alone(Item(replace(SOAP, cost_minor=350), stock_units=100, sell_by=last), rules=below).price_minor == 359
 
 
+def test_a_price_never_stands_far_below_the_months_highest():
+    fallen = (Published(days(60), 500), Published(days(10), 400))
+    decision = alone(Item(DEAR, log=fallen))
+    assert (decision.price_minor, decision.binding) == (375, "rest")  # three quarters of 500
+    long_ago = (Published(days(60), 500), Published(days(29), 400))
+    assert alone(Item(DEAR, log=long_ago)).price_minor == 340
+
+
 def test_a_planned_reduction_keeps_the_prior_price_that_it_announces():
     soon = Promotion(DAY + timedelta(days=20), struck_minor=380)
     decision = alone(Item(DEAR, promotion=soon))
@@ -200,6 +227,22 @@ def test_a_family_has_one_price_within_everybodys_bounds():
     assert min(one.price_minor, other.price_minor) * 95 >= 340 * 100
     resting = replace(rose, stock_units=0)
     assert {decision.action for decision in prices(mint, resting)} == {"hold"}
+
+
+@pytest.mark.parametrize(
+    ("rose", "bound"),
+    [
+        ({"list_price_minor": 640}, 384),  # 60 % of the dearer regular price
+        ({"cost_minor": 350}, 369),  # 350 / 0.95 = 368.4, though the family's mean cost is far lower
+        ({"identified_by": "events"}, 360),  # one row without experiments, 10 % for all
+    ],
+)
+def test_the_tightest_of_a_familys_bounds_holds_for_all(rose, bound):
+    mint = replace(DEAR, cost_minor=0, weekly_units=200.0)
+    family = [Item(mint, family="f"), Item(replace(mint, product_id="rose", weekly_units=5.0, **rose), family="f")]
+    assert prices(family[0])[0].price_minor == 340
+    nearest = min(price for price in range(bound, 400) if price in Grid(bound, 400, GUARDS.endings("USD")))
+    assert [decision.price_minor for decision in prices(*family)] == [nearest, nearest]
 
 
 def test_a_family_that_drifted_apart_meets_in_one_step_or_waits():

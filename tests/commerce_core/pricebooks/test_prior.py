@@ -120,6 +120,18 @@ async def test_a_reduction_that_is_none_strikes_nothing_out(shop, history, db):
     assert (found["prior_30d_low_minor"], found["struck_minor"], found["discount_bps"]) == (800, None, None)
 
 
+async def test_an_edit_by_hand_does_not_get_past_the_history(shop, stock, db):
+    """iworks/omnibus #5: a bulk edit bypasses the log, and the next reduction is held against what was not so."""
+    soap = await stock(before=[(100, 1000, 1000)])
+    await db.execute("update products set price_minor = 700 where product_id = $1", soap)
+    await db.execute("update products set price_minor = 1000 where product_id = $1", soap)
+    await db.execute("update products set price_minor = 900 where product_id = $1", soap)
+    rows = "select price_minor, source from price_history where product_id = $1 order by valid_from desc limit 3"
+    assert [tuple(row) for row in await db.fetch(rows, soap)] == [(n, "unlogged") for n in (900, 1000, 700)]
+    found = (await shop.get(f"/products/{soap}/prior-price")).json()
+    assert (found["prior_30d_low_minor"], found["struck_minor"]) == (700, None)
+
+
 async def test_a_publication_freezes_it(desk, stock, db):
     soap = await stock(before=[(100, 1000, 1000), (20, 1000, 970), (15, 1000, 1000)])
     calm = await stock(before=[(100, 1000, 1000)])

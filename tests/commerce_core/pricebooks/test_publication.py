@@ -141,6 +141,18 @@ async def test_two_publishers_of_one_book_publish_it_once(desk, stock, db):
     assert await db.fetchval(count, soap) == 1
 
 
+async def test_a_publication_and_a_rollback_at_once_come_one_after_the_other(desk, stock, price_of, db):
+    for _ in range(4):
+        soap, towel, before = await stock(), await stock(), await desk.live()
+        await desk.published(line(soap, 950))
+        book = await desk.approved(line(towel, 960))
+        answers = await asyncio.gather(desk.back(before), desk.step(book["book_id"], "publication"))
+        assert {answer.status_code for answer in answers} == {200}
+        assert await price_of(soap) == 1000  # taken back, whoever was first
+        state = await db.fetchval("select state from price_books where book_id = $1", book["book_id"])
+        assert (state, await price_of(towel)) in {("live", 960), ("rolled_back", 1000)}
+
+
 async def test_of_two_books_of_one_product_one_moves_it(desk, stock, price_of):
     soap = await stock()
     books = [await desk.approved(line(soap, price)) for price in (950, 960)]

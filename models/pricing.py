@@ -114,9 +114,14 @@ class _Case:
         return max(self.cost_floor, -(-self.regular * self.guardrails.floor_bps // BPS), self.limits.low)
 
     @property
+    def regular_ceiling(self) -> int:
+        """Highest price, by the regular price."""
+        return self.regular * self.guardrails.ceiling_bps // BPS
+
+    @property
     def ceiling(self) -> int:
-        """Highest price, by the regular price; what competitors or a calendar ask for stops at the floor."""
-        return min(self.regular * self.guardrails.ceiling_bps // BPS, max(self.limits.high, self.floor))
+        """Highest price; what competitors or a calendar ask for stops at the floor, the regular price does not."""
+        return min(self.regular_ceiling, max(self.limits.high, self.floor))
 
     @property
     def step_bps(self) -> int:
@@ -292,13 +297,14 @@ class _Case:
         return self.moved(price, whole, ("below_floor",), "map" if self.cost_floor == self.limits.minimum else "floor")
 
     def repaired_ceiling(self) -> Decision:
-        """Down to the ceiling as far as one step lets it."""
-        grid = self.grid(self.lowest_step, self.current - 1)
-        price = grid.at_most(self.ceiling) or grid.at_least(self.lowest_step)
-        led = self.ceiling == self.limits.high
-        reason: Reason = "competitor_cheaper" if led and self.limits.high_guard == "competitor" else "above_ceiling"
+        """Down to the regular price as far as one step lets it; to what else is asked for no farther than the floor."""
+        led = self.current <= self.regular_ceiling
+        bottom = max(self.lowest_step, self.floor) if led else self.lowest_step
+        grid = self.grid(bottom, self.current - 1)
+        price = grid.at_most(self.ceiling if led else self.regular_ceiling) or grid.at_least(bottom)
+        reason: Reason = "competitor_cheaper" if led else "above_ceiling"
         if price is None:
-            return self.hold(reason, "no_legal_price", binding="max_step")
+            return self.hold(reason, "no_legal_price", binding=self.lower_guard(bottom))
         return self.moved(price, grid, (reason,), self.limits.high_guard if led else "ceiling")
 
     def recovered(self) -> Decision:

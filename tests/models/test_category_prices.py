@@ -312,6 +312,12 @@ def test_a_competitor_who_falls_daily_does_not_pull_us_along_daily():
     assert min(path) >= 300, "60 % of the regular price; and no more than a quarter below the month's highest"
 
 
+def test_a_competitor_below_our_cost_is_followed_to_the_floor_and_not_a_cent_below_it():
+    costly = replace(OPTIMAL, signals=replace(SOAP, cost_minor=373))  # 373 / 0.95 = 392.6; 390 would be an ending
+    decision = alone(replace(costly, competitors=(Competitor(8, DAY),)), rules=FOLLOW)
+    assert (decision.price_minor, decision.reasons) == (395, ("competitor_cheaper",))
+
+
 # --- whatever happens ---
 
 

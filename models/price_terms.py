@@ -130,6 +130,8 @@ class Grid:
 
     def at_least(self, price: float) -> int | None:
         """Lowest legal price that is not below."""
+        if price > self.high:  # endless too: the peak of a product that nothing keeps from being bought
+            return None
         found = self._up(math.ceil(max(price, self.low, 1)))
         return found if found <= self.high else None
 

@@ -255,6 +255,12 @@ def test_a_family_that_drifted_apart_meets_in_one_step_or_waits():
     assert [decision.reasons for decision in prices(*far)] == [("family_apart",), ("family_apart",)]
 
 
+def test_an_effect_next_to_nothing_is_no_licence_to_raise_even_if_measured():
+    for effect in (-5e-324, -1e-9, -0.3):
+        decision = alone(Item(replace(SOAP, elasticity=effect, elasticity_se=0.0)))
+        assert (decision.action, decision.reasons[0]) == ("hold", "response_too_weak_to_raise")
+
+
 def test_a_category_has_one_currency():
     with pytest.raises(ValueError, match="one currency"):
         prices(Item(SOAP), Item(replace(SOAP, currency="JPY")))

@@ -8,7 +8,9 @@ Prices and promotions of the forecast week count as a known plan. Sales are know
 before it. Weeks out of stock (units NaN) are neither learned from nor counted in any lag.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Self
 
 import lightgbm as lgb
@@ -20,6 +22,7 @@ from models.elasticity import Effects, Floats, Ints, Strings
 
 Table = NDArray[np.float32]
 
+LEARNED = "demand.json"
 LEAST_START = 0.3  # units from which trees set out at least: from nearer to zero the log link overshoots
 LEAST_MEAN = 0.1  # units below which a forecast's error is no longer measured in its own root
 
@@ -44,6 +47,7 @@ class DemandParams:
     feature_bins: int
     seeds: tuple[int, ...]  # one ensemble of trees each; their mean counts
     bias_sd: float  # how far from 1 the correction of the level may typically be
+    most_series: int  # that are learned from, those that sell most; all others are forecast by what these say
     coverage: float  # share of weeks that an interval is to hold
     bins: int  # of the forecast's level, each with an interval of its own
     most_bias: float  # a fit becomes champion with no more of it on the held-out weeks, up or down
@@ -94,6 +98,16 @@ class Width:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What a fit that had not seen the held-out weeks said of them, before its level was corrected."""
+
+    horizon: int
+    wape: float  # error as a share of what was sold
+    wape_mean: float  # that of the mean of the eight weeks before the origin
+    bias: float  # of the total
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """A fitted forecaster for every series of products whose price effects, or those of their kind, are known."""
 
@@ -104,6 +118,7 @@ class Demand:
     department: Strings
     bias: Floats  # (horizons,) factor on the mean
     widths: tuple[Width, ...]  # one per horizon
+    held_out: tuple[HeldOut, ...]  # one per horizon
 
     def forecast(self, panel: Panel, target: int, horizon: int) -> Forecast:
         """Units in week `target` of the panel, seen from `horizon` weeks before: later units are not looked at."""
@@ -126,6 +141,35 @@ class Demand:
         table = past.features(target, horizon, self._codes(past.panel), self.params.features)
         several = [np.asarray(booster.predict(table, raw_score=True, num_threads=1)) for booster in self.boosters]
         return np.asarray(_start(past, target, horizon) * np.exp(several).mean(axis=0), dtype=np.float64)
+
+    def save(self, folder: Path) -> None:
+        """All but the price effects and the settings, which are kept by those who know their form."""
+        learned = {
+            "category": self.category.tolist(),
+            "department": self.department.tolist(),
+            "bias": self.bias.tolist(),
+            "widths": [{name: getattr(width, name).tolist() for name in Width.__slots__} for width in self.widths],
+            "held_out": [asdict(one) for one in self.held_out],
+            "ensembles": len(self.boosters),
+        }
+        (folder / LEARNED).write_text(json.dumps(learned, indent=1))
+        for number, booster in enumerate(self.boosters):
+            booster.save_model(folder / f"trees.{number}.txt")
+
+    @classmethod
+    def load(cls, folder: Path, effects: Effects, params: DemandParams) -> Self:
+        learned = json.loads((folder / LEARNED).read_text())
+        trees = [folder / f"trees.{number}.txt" for number in range(learned["ensembles"])]
+        return cls(
+            params,
+            effects,
+            tuple(lgb.Booster(model_file=file) for file in trees),
+            np.array(learned["category"], dtype=np.str_),
+            np.array(learned["department"], dtype=np.str_),
+            np.array(learned["bias"]),
+            tuple(Width(**{name: np.array(ends) for name, ends in width.items()}) for width in learned["widths"]),
+            tuple(HeldOut(**one) for one in learned["held_out"]),
+        )
 
     def _codes(self, panel: Panel) -> dict[str, Ints]:
         return codes(panel, self.category, self.department)
@@ -151,10 +195,10 @@ def fit(panel: Panel, effects: Effects, judged: Effects, params: DemandParams) -
     past = Past.of(panel, judged)
     known = codes(panel, *names)
     learned = rows(past, range(params.lag_weeks, held_out.start), known, params)
-    first = Demand(params, judged, _grown(learned, params), *names, np.ones(len(params.horizons)), ())
-    bias, widths = _judge(first, past, held_out)
+    first = Demand(params, judged, _grown(learned, params), *names, np.ones(len(params.horizons)), (), ())
+    bias, widths, told = _judge(first, past, held_out)
     every = rows(Past.of(panel, effects), range(params.lag_weeks, end), known, params)
-    return Demand(params, effects, _grown(every, params), *names, bias, widths)
+    return Demand(params, effects, _grown(every, params), *names, bias, widths, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +263,20 @@ def _grown(rows: Rows, params: DemandParams) -> tuple[lgb.Booster, ...]:
     return tuple(lgb.train(settings(params, seed), data, num_boost_round=params.trees) for seed in params.seeds)
 
 
-def _judge(first: Demand, past: Past, held_out: range) -> tuple[Floats, tuple[Width, ...]]:
-    """What the held-out weeks say of each horizon: the factor that takes its bias away, and the widths around it."""
-    bias, widths = [], []
+def _judge(first: Demand, past: Past, held_out: range) -> tuple[Floats, tuple[Width, ...], tuple[HeldOut, ...]]:
+    """What the held-out weeks say of each horizon: a factor that takes its bias away, widths around it, and errors."""
+    bias, widths, told = [], [], []
+    units = past.panel.units[:, held_out.start : held_out.stop].T  # (weeks, series)
+    seen = np.isfinite(units)
+    sold = max(float(units[seen].sum()), 1.0)
     for horizon in first.params.horizons:
-        mean = np.stack([first.blended(past, target, horizon) for target in held_out])  # (weeks, series)
-        units = past.panel.units[:, held_out.start : held_out.stop].T
-        seen = np.isfinite(units)
+        mean = np.stack([first.blended(past, target, horizon) for target in held_out])
+        usual = np.stack([past.mean(target - horizon) for target in held_out])
         bias.append(_factor(np.where(seen, units, 0).sum(axis=1), np.where(seen, mean, 0).sum(axis=1), first.params))
         widths.append(Width.of(bias[-1] * mean[seen], units[seen], first.params))
-    return np.array(bias), tuple(widths)
+        errors = [float(np.abs(one[seen] - units[seen]).sum()) / sold for one in (mean, usual)]
+        told.append(HeldOut(horizon, errors[0], errors[1], float(mean[seen].sum() - units[seen].sum()) / sold))
+    return np.array(bias), tuple(widths), tuple(told)
 
 
 def _factor(units: Floats, forecast: Floats, params: DemandParams) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import elasticity
-from models.elasticity import DISCOUNT, DISCOUNT_PROMOTED, Effects, Floats, Ints, Strings
+from models.elasticity import DISCOUNT, DISCOUNT_PROMOTED, Effects, Floats, Ints, Strings, Weeks
 
 WINDOW, LEVEL_WEEKS, LONG_WEEKS = 8, 13, 26  # weeks that features, the trailing mean and its prior look back
 LAGS = 8
@@ -64,6 +64,53 @@ class Panel:
     display: Floats  # (series, weeks) share of the channels
     mailer: Floats  # (series, weeks) share of the channels
 
+    @classmethod
+    def of(cls, weeks: Weeks) -> "Panel":
+        """Each product of these rows as a series; NaN where it has no row or no price."""
+        number = elasticity.week_number(weeks)
+        columns = number - number.min(initial=number.max(initial=0))
+        last = int(columns.max(initial=-1))
+
+        def grid(values: Floats | Ints, known: NDArray[np.bool_] | bool = True) -> Floats:
+            filled = np.full((len(weeks.product_id), last + 1), np.nan)
+            filled[weeks.product, columns] = np.where(known, values, np.nan)
+            return filled
+
+        monday = 4  # weeks are numbered from the epoch, a Thursday
+        first = 7 * (int(number.max(initial=0)) - last) + monday
+        return cls(
+            series=weeks.product_id,
+            product=weeks.product_id,
+            category=weeks.category,
+            department=weeks.department,
+            week_start=(first + 7 * np.arange(last + 1)).astype("datetime64[D]"),
+            units=grid(weeks.units),
+            list_price=grid(weeks.list_price_minor, weeks.list_price_minor > 0),
+            price=grid(weeks.price_minor, weeks.price_minor > 0),
+            display=np.nan_to_num(grid(weeks.display_share)),
+            mailer=np.nan_to_num(grid(weeks.mailer_share)),
+        )
+
+    def take(self, series: Ints) -> "Panel":
+        """Only these series."""
+        return replace(self, **{name: getattr(self, name)[series] for name in self.__slots__ if name != "week_start"})
+
+    def extended(self, list_price: Floats, price: Floats) -> "Panel":
+        """With one more week, whose sales are not known, at these prices and with the last week's promotions."""
+
+        def longer(grid: Floats, column: Floats) -> Floats:
+            return np.concatenate((grid, column[:, None]), axis=1)
+
+        return replace(
+            self,
+            week_start=np.append(self.week_start, self.week_start[-1:] + 7),
+            units=longer(self.units, np.full(len(self.series), np.nan)),
+            list_price=longer(self.list_price, list_price),
+            price=longer(self.price, price),
+            display=longer(self.display, self.display[:, -1]),
+            mailer=longer(self.mailer, self.mailer[:, -1]),
+        )
+
     def until(self, weeks: int) -> "Panel":
         """The first weeks only."""
         cut = {name: getattr(self, name)[:, :weeks] for name in ("units", "list_price", "price", "display", "mailer")}
@@ -104,6 +151,11 @@ class Past:
         exposure = (np.exp(self.push[:, recent]) * weight).sum(axis=1)
         sold = (np.nan_to_num(units) * weight).sum(axis=1)
         return np.divide(sold, exposure, out=np.zeros(len(units)), where=exposure > 0), exposure
+
+    def mean(self, origin: int) -> Floats:
+        """Mean of the latest weeks up to the origin, whatever prices were. (series,)"""
+        units = self.panel.units[:, max(0, origin - WINDOW + 1) : origin + 1]
+        return np.asarray(np.nansum(units, axis=1) / np.maximum(np.isfinite(units).sum(axis=1), 1), dtype=np.float64)
 
     def repriced(self, target: int, horizon: int, weeks: int = LEVEL_WEEKS) -> Floats:
         """The trailing mean re-priced: what the latest weeks' demand would be at the target week's plan."""

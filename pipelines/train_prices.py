@@ -22,7 +22,7 @@ from pipelines.settings import Settings
 from pipelines.tracking import Tracking
 
 MODEL = "price_effects"
-EFFECTS = "effects.parquet"
+EFFECTS, HELD_OUT = "effects.parquet", "held_out.parquet"  # of all weeks, and of those before the ones that judge
 
 
 def fit(day: date, settings: Settings | None = None) -> dict[str, object]:
@@ -38,6 +38,7 @@ def fit(day: date, settings: Settings | None = None) -> dict[str, object]:
         run.metrics(measured)
         with tempfile.TemporaryDirectory() as scratch:
             pq.write_table(effects_table(effects), Path(scratch) / EFFECTS)
+            pq.write_table(effects_table(judged), Path(scratch) / HELD_OUT)
             (Path(scratch) / "calibration.json").write_text(json.dumps(measured, indent=1))
             run.model(Path(scratch))
         version = tracking.register(MODEL, run, tags={"day": day.isoformat()})
@@ -95,3 +96,17 @@ def effects_table(effects: Effects) -> pa.Table:
         "identified_by": effects.identified_by,
     }
     return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+def read_effects(table: pa.Table) -> Effects:
+    """What `effects_table` kept; of the errors only that of the elasticity, NaN for other terms."""
+    errors = np.full((table.num_rows, len(TERMS)), math.nan)
+    errors[:, DISCOUNT] = table["elasticity_se"].to_numpy()
+    return Effects(
+        level=table["level"].to_numpy().astype(np.str_),
+        key=table["key"].to_numpy().astype(np.str_),
+        terms=np.stack([table[term].to_numpy() for term in TERMS], axis=1),
+        se=errors,
+        events=table["events"].to_numpy(),
+        identified_by=table["identified_by"].to_numpy().astype(np.str_),
+    )

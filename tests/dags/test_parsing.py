@@ -45,7 +45,7 @@ def test_every_step_has_its_place(parsed):
     assert parsed["tasks"] == {
         "nightly_ingest": ["ingest", "check"],
         "nightly_features": ["build_features"],
-        "nightly_training": ["train", "evaluate"],
+        "nightly_training": ["train", "train_demand", "evaluate"],
         "nightly_publishing": ["publish"],
         "nightly_outcomes": ["attribute"],
     }

@@ -7,10 +7,12 @@ import pyarrow as pa
 import pytest
 
 from contracts.tables import CATALOG, COSTS, PRICE_SIGNALS, PRICE_WEEKS, PRODUCTS
-from pipelines import price_signals, train_prices
+from pipelines import expected_units, price_signals, train_demand, train_prices
+from pipelines.expected_units import FORM
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema
 from pipelines.settings import Settings
+from pipelines.tracking import Tracking
 from tests.models.synthetic_weeks import synthetic
 from tests.pipelines.test_train_prices import put
 
@@ -72,6 +74,10 @@ def effects(spark, *rows):
     return price_signals.spread(spark, pa.Table.from_pylist([dict(zip(named, row, strict=True)) for row in rows]))
 
 
+def frame_of_expected(spark, *rows):
+    return spark.createDataFrame(pa.Table.from_pylist([dict(zip(FORM.names, row, strict=True)) for row in rows], FORM))
+
+
 ROOT = ("all", "", -1.0, 0.9, "prior")
 
 
@@ -107,6 +113,7 @@ def test_signals_of_every_kind_of_product(spark):
         price_signals.unit_costs(frame(spark, COSTS, costs), AS_OF),
         frame(spark, PRICE_WEEKS, weeks),
         known,
+        frame_of_expected(spark, ("kin", 7.5), ("unknown", 3.0)),
     )
     assert built.columns == [column.name for column in PRICE_SIGNALS.columns]
     rows = {row.product_id: row for row in built.collect()}
@@ -121,7 +128,8 @@ def test_signals_of_every_kind_of_product(spark):
     }
     # 20 a week at 100 on average; at 80, with an effect of -2, 20 x 0.8^-2
     assert rows["own"].weekly_units == pytest.approx(20 / 0.8**2)
-    assert rows["kin"].weekly_units == 2.0  # 8 orders in 4 weeks
+    assert rows["returned"].weekly_units == 2.0  # 8 orders in 4 weeks
+    assert rows["kin"].weekly_units == 7.5  # as forecast
     assert rows["irregular"].list_price_minor == 80
     # of another currency, or of a time to come, is none
     assert {name: row.cost_minor for name, row in rows.items() if row.cost_minor is not None} == {"own": 60}
@@ -141,6 +149,7 @@ def test_a_price_far_from_the_recent_ones_moves_the_expected_demand_by_half_or_d
         price_signals.unit_costs(frame(spark, COSTS, []), AS_OF),
         frame(spark, PRICE_WEEKS, [week("p", 10, LAST_WEEK, price=recent)]),
         effects(spark, ROOT),
+        frame_of_expected(spark),
     )
     assert built.first().weekly_units == pytest.approx(10 * factor)
 
@@ -164,3 +173,25 @@ def test_the_day_is_built_from_the_lake_with_the_champion_and_again_with_the_sam
     assert math.isfinite(rows["p000"]["weekly_units"])
     price_signals.build(DAY, settings)
     assert lake.arrow(PRICE_SIGNALS).equals(built)
+
+
+def test_a_demand_champion_says_what_is_expected_at_the_price_in_force(spark, settings):
+    lake, weeks = Lake(settings.lake_uri), synthetic(seed=1, products=24)
+    dear, cheap = product("p000", price=400, regular=400), product("p000", price=200, regular=400)
+    rest = [product("p001", price=None, regular=None), product("new")]
+    lake.overwrite(PRODUCTS, frame(spark, PRODUCTS, [dear, *rest]), [DAY], step="test", source={})
+    known = frame(spark, CATALOG, [version("p000"), version("new")])
+    lake.overwrite(CATALOG, known, [date(2017, 1, 1)], step="test", source={})
+    put(settings, weeks)
+    tracking = Tracking(settings.mlflow_tracking_uri)
+    assert expected_units.expected(tracking, lake, DAY)[0].num_rows == 0  # nothing trained yet
+    train_prices.fit(DAY, settings)
+    assert train_demand.run(DAY, settings)["champion"]
+    report = price_signals.build(DAY, settings)
+    assert report["demand"] == "demand/1"
+    rows = {row["product_id"]: row["weekly_units"] for row in lake.arrow(PRICE_SIGNALS).to_pylist()}
+    assert rows["new"] == 2.0  # 8 orders in 4 weeks: not of the grid
+    units, _ = expected_units.expected(tracking, lake, DAY)
+    assert units.to_pydict() == {"product_id": ["p000"], "expected_units": [rows["p000"]]}
+    lake.overwrite(PRODUCTS, frame(spark, PRODUCTS, [cheap, *rest]), [DAY], step="test", source={})
+    assert expected_units.expected(tracking, lake, DAY)[0]["expected_units"][0].as_py() > 1.8 * rows["p000"]

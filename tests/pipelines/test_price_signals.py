@@ -178,7 +178,7 @@ def test_the_day_is_built_from_the_lake_with_the_champion_and_again_with_the_sam
 def test_a_demand_champion_says_what_is_expected_at_the_price_in_force(spark, settings):
     lake, weeks = Lake(settings.lake_uri), synthetic(seed=1, products=24)
     dear, cheap = product("p000", price=400, regular=400), product("p000", price=200, regular=400)
-    rest = [product("p001", price=None, regular=None), product("new")]
+    rest = [product("p001", price=None, regular=None), product("p002", price=0, regular=0), product("new")]
     lake.overwrite(PRODUCTS, frame(spark, PRODUCTS, [dear, *rest]), [DAY], step="test", source={})
     known = frame(spark, CATALOG, [version("p000"), version("new")])
     lake.overwrite(CATALOG, known, [date(2017, 1, 1)], step="test", source={})

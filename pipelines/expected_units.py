@@ -12,7 +12,8 @@ from pipelines.lake import Lake
 from pipelines.tracking import Tracking
 from pipelines.train_prices import read_weeks
 
-FORM = pa.schema({"product_id": pa.string(), "expected_units": pa.float64()})
+TYPES: dict[str, pa.DataType] = {"product_id": pa.string(), "expected_units": pa.float64()}
+FORM = pa.schema(TYPES)
 
 
 def expected(tracking: Tracking, lake: Lake, day: date) -> tuple[pa.Table, str | None]:

@@ -170,6 +170,20 @@ def test_dearer_never_sells_more(learned, cut, rise, horizon):
     assert (at(cut * rise) <= at(cut) * (1 + 1e-9)).all()
 
 
+def test_history_in_which_dear_weeks_sold_more_teaches_no_tree_to_raise_prices():
+    panel = panel_of(synthetic(seed=5, products=40))
+    cut = panel.price / panel.list_price
+    sold = np.random.default_rng(0).poisson(30 * cut**4).astype(float)
+    model = demand.fit(replace(panel, units=sold).until(51), known(), known(), PARAMS)
+
+    def at(factor):
+        price = panel.price.copy()
+        price[:, 51] = panel.list_price[:, 51] * factor
+        return model.forecast(replace(panel, units=sold, price=price), 51, 1).mean
+
+    assert (at(1.0) <= at(0.7) * (1 + 1e-9)).all()
+
+
 def test_effects_of_the_wrong_sign_are_taken_for_none():
     price = np.full(20, 100.0)
     price[19] = 50

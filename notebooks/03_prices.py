@@ -147,8 +147,9 @@ def to_learn(one: Signals, draw: np.random.Generator) -> dict | None:
     }  # fmt: skip
 
 
-clusters = propose_prices.clusters(lake, day)
-proposed = [line for line in propose_prices.moves(list(signals.values()), guardrails, clusters) if small(line)]
+clusters, log = propose_prices.clusters(lake, day), propose_prices.shown(lake, day)
+wanted = propose_prices.moves(list(signals.values()), clusters, log, day)
+proposed = [line for line in wanted if small(line)]
 print(f"the policy would move {len(proposed)} prices by 5 % or less")
 if not proposed:
     reasons = [quote(one, guardrails).reasons[0] for one in signals.values()]

@@ -32,6 +32,7 @@ def test_the_judge(given, errors, mixed):
     assert (found["errors"], found["mixed"], found["versions"]) == (errors, mixed, 1)
 
 
+@pytest.mark.night
 def test_in_small(capsys):
     options = "--products 500 --rate 50 --seconds 3 --swaps 2 --workers 1"
     prices.main(options.split())

@@ -29,6 +29,9 @@ RANKER = replace(
 PARAMS = replace(CONF, ranker=RANKER)
 
 
+pytestmark = pytest.mark.night
+
+
 @pytest.fixture(scope="module")
 def past(spark, tmp_path_factory):
     night = fill(tmp_path_factory.mktemp("rankers"))

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pyarrow as pa
 import pytest
 
+from contracts.raw import COSTS
 from contracts.tables import ORDER_STATUS, ORDERS, RAW
 from pipelines import source
 from pipelines.schemas import arrow_schema
@@ -138,7 +139,7 @@ def test_the_core_counts_what_it_gives(real):
         rows = real.rows(table, Shard(DAY, date(2017, 1, 9)))
         days = rows["day"].to_pylist()
         assert counts == {day: days.count(day) for day in days}, table.name
-        assert rows.num_rows > 0
+        assert (rows.num_rows > 0) == (table is not COSTS)  # which the year does not know
 
 
 def test_shards_of_the_core_together_are_the_whole(real):

@@ -2,10 +2,12 @@
 
 import io
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
@@ -117,11 +119,15 @@ class Shop:
 
     def _ask(self, path: str, query: dict[str, str], read: Callable[[httpx.Response], Answer]) -> Answer:
         """`read` of the answer; the whole request again when the connection or the shop fails meanwhile."""
-        timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-        headers = {"Authorization": f"Bearer {self.token}", "Accept-Encoding": "identity"}
+        asked: dict[str, Any] = {
+            "params": query,
+            "headers": {"Authorization": f"Bearer {self.token}", "Accept-Encoding": "identity"},
+            "timeout": httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            "verify": _tls(),
+        }
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with httpx.stream("GET", self.url + path, params=query, headers=headers, timeout=timeout) as answer:
+                with httpx.stream("GET", self.url + path, **asked) as answer:
                     if answer.status_code < 400:
                         return read(answer)
                     answer.read()
@@ -133,6 +139,12 @@ class Shop:
             if attempt < ATTEMPTS:
                 time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
         raise ShopUnreachable(f"{self.url}{path} {query} failed {ATTEMPTS} times, at last with {failure}")
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once: reading the certificates of the world takes longer than a small answer."""
+    return httpx.create_ssl_context()
 
 
 def _json(answer: httpx.Response) -> Any:

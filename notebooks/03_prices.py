@@ -132,7 +132,7 @@ def to_learn(one: Signals, draw: np.random.Generator) -> dict | None:
     """A line that moves the price by about 3 %, down or back up to the regular price, within the policy's bounds."""
     now, regular = one.price_minor or 0, one.list_price_minor or 0
     wanted = now * (0.97 if draw.random() < 0.5 else 1.03)
-    low, high = max(now * 95 // 100, regular * guardrails.floor_bps // BPS), min(now * 105 // 100, regular)
+    low, high = max(-(-now * 95 // 100), -(-regular * guardrails.floor_bps // BPS)), min(now * 105 // 100, regular)
     legal = [
         price
         for price in range(low, high + 1)
@@ -155,8 +155,9 @@ if not proposed:
     reasons = [quote(one, guardrails).reasons[0] for one in signals.values()]
     print({str(why): int(count) for why, count in zip(*np.unique(reasons, return_counts=True), strict=True)})
     draw = np.random.default_rng(0)
-    busiest = sorted(signals.values(), key=lambda one: -(one.weekly_units or 0.0))
-    proposed = [line for one in busiest[: 5 * MOST] if (line := to_learn(one, draw)) is not None]
+    sold = sorted((one for one in signals.values() if one.weekly_units), key=lambda one: -(one.weekly_units or 0.0))
+    middling = sold[len(sold) // 4 :]  # with the busiest, much of the shop's revenue moves: people would be asked
+    proposed = [line for one in middling[: 5 * MOST] if (line := to_learn(one, draw)) is not None]
 lines = price_books.chosen(proposed, MOST) if "gain_low_minor" in proposed[0] else proposed[:MOST]
 book = desk.post("/price-books", {"policy": f"notebook 03, {uuid4()}", "day": day.isoformat(), "lines": lines})
 print(f"book {book['book_id']}: {len(lines)} moves, {book['state']}")

@@ -82,16 +82,17 @@ def _providers(settings: Settings, engine: AsyncEngine) -> dict[str, Provider]:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The shop over one database."""
+    """The shop over one database. What needs the settings besides the time-out is made when it starts."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        settings: Settings = app.state.settings
         engine = create_engine(
             settings.DATABASE_URL,
             pool_size=settings.DB_POOL_SIZE,
             transaction_timeout_s=settings.TRANSACTION_TIMEOUT_S,
         )
-        app.state.settings, app.state.engine = settings, engine
+        app.state.engine = engine
         app.state.exports = ArrowExports(settings.DATABASE_URL)
         app.state.transactions, app.state.providers = transactions(engine), _providers(settings, engine)
         app.state.terms = Terms(shipping_by_total, taxes_by_region, settings.QUOTE_KEYS, settings.held_for)
@@ -112,6 +113,7 @@ def create_app(settings: Settings) -> FastAPI:
         await engine.dispose()
 
     app = FastAPI(title="Shelfwise commerce core", version="0.1.0", lifespan=lifespan)
+    app.state.settings = settings
     # An answer cannot take longer than its transaction may.
     app.add_middleware(RequestMiddleware, timeout_s=settings.TRANSACTION_TIMEOUT_S)
     map_errors(app)

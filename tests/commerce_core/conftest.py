@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
+from unittest.mock import patch
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import asyncpg
@@ -67,16 +68,25 @@ def fill(shop_url):
     return lambda *statements: asyncio.run(run(statements))
 
 
+@pytest.fixture(scope="session")
+def routes():
+    """The application before it starts. It takes long to make, and whose it is comes at the start."""
+    return create_app(Settings(DATABASE_URL="postgresql:///", **SETTINGS))
+
+
 @pytest.fixture(scope="module")
-def routes(shop_url):
-    """The application before it starts: it takes long to make, and all that a test could change comes at the start."""
-    return create_app(Settings(DATABASE_URL=shop_url, **SETTINGS))
+async def app(routes, shop_url):
+    """The application of this module's shop, running."""
+    routes.state.settings = Settings(DATABASE_URL=shop_url, **SETTINGS)
+    async with routes.router.lifespan_context(routes):
+        yield routes
 
 
 @pytest.fixture
-async def app(routes):
-    async with routes.router.lifespan_context(routes):
-        yield routes
+def instead(app):
+    """A function: what the application holds in place of its own, for this test."""
+    with ExitStack() as until:  # monkeypatch would take the attribute away afterwards: it is in no __dict__
+        yield lambda **held: until.enter_context(patch.multiple(app.state, **held))
 
 
 @pytest.fixture

@@ -107,7 +107,8 @@ def test_products_put_into_the_shop_are_recommended_and_priced(shelfwise, lake, 
     record_property("product_to_recommendable_s", round(time.monotonic() - began, 1))
     assert twins[1] in beside(twins[0])
     price = shelfwise.ask(f"/products/{twins[0]}/price")
-    assert (price["source"], price["price_minor"], price["list_price_minor"]) == ("catalog", 123, 199)
+    assert price["source"] in ("catalog", "book")  # a book that a notebook made live soon knows it too
+    assert (price["price_minor"], price["list_price_minor"]) == (123, 199)
     assert price["generation"].startswith(f"{DAY:%Y%m%d}-")
     assert "." in price["generation"]
 

@@ -144,11 +144,11 @@ async def test_logging_out_ends_the_session_and_tells_nobody_more(joined, strang
 # --- passwords ---
 
 
-async def test_a_login_renews_an_outdated_hash(joined, db, app, password):
+async def test_a_login_renews_an_outdated_hash(joined, db, instead, password):
     somebody = await joined()
     hash_of = "select password_hash from credentials join accounts using (user_id) where email = $1"
     before = await db.fetchval(hash_of, somebody.email)
-    app.state.passwords = Passwords(memory_kib=64, passes=2)
+    instead(passwords=Passwords(memory_kib=64, passes=2))
     body = {"email": somebody.email, "password": password}
     assert (await somebody.client.post("/login", json=body | {"password": "wrong" * 3})).status_code == 401
     assert await db.fetchval(hash_of, somebody.email) == before

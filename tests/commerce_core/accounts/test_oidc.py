@@ -100,13 +100,13 @@ class HostedPage:
 
 
 @pytest.fixture
-async def page(cognito, app):
+async def page(cognito, instead):
     """The page, with a shop that takes its logins."""
     page = HostedPage(cognito)
     client = Client(cognito.claims["iss"], cognito.client_id, SECRET, TOKEN_URL, cognito.jwks_url)
     mounts = {"http://hosted-page": httpx.ASGITransport(page.app)}
     async with httpx.AsyncClient(mounts=mounts) as http:
-        app.state.provider = Provider(client, http)
+        instead(provider=Provider(client, http))
         yield page
 
 

@@ -48,9 +48,9 @@ async def test_known_and_unknown_get_the_same_answer_from_the_same_work(joined, 
     assert len(seen[0][-1]) > 1
 
 
-async def test_a_login_takes_as_long_for_nobody_as_for_somebody(joined, app, stranger, db):
+async def test_a_login_takes_as_long_for_nobody_as_for_somebody(joined, instead, stranger, db):
     """Medians of interleaved samples. Without the comparison for nobody theirs is a tenth of the other."""
-    app.state.passwords = Passwords(memory_kib=16 * 1024, passes=3)
+    instead(passwords=Passwords(memory_kib=16 * 1024, passes=3))
     somebody, client = await joined(), await stranger()
     took = {"known": [], "unknown": []}
     for _ in range(SAMPLES):

@@ -25,8 +25,8 @@ def quote(product, price=450, *, key=KEY, algorithm="EdDSA", kid="k1", without=(
 
 
 @pytest.fixture
-async def ann(app, shop, monkeypatch):
-    monkeypatch.setattr(app.state, "terms", replace(app.state.terms, quote_keys=PUBLIC))
+async def ann(app, shop, instead):
+    instead(terms=replace(app.state.terms, quote_keys=PUBLIC))
     return Buyer(shop)
 
 

@@ -95,10 +95,10 @@ class TestCompetitors:
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, "own_offer")
         assert await db.fetchval("select count(*) from competitor_prices where product_id = $1", soap) == 0
 
-    async def test_nor_under_a_name_that_became_ours_later(self, tell, soap, service, app, monkeypatch):
+    async def test_nor_under_a_name_that_became_ours_later(self, tell, soap, service, app, instead):
         await tell("/competitor-prices", offer(soap, 480), offer(soap, 400, competitor="Soap Outlet"))
         kept = app.state.settings.model_copy(update={"PRICE_OWN_NAMES": ["soap outlet"]})
-        monkeypatch.setattr(app.state, "settings", kept)
+        instead(settings=kept)
         assert await self.market(service, soap) == (480, [("Rival", 480)])
 
     async def test_an_old_price_is_not_believed(self, tell, soap, service):

@@ -156,9 +156,9 @@ class TestMinimums:
         " values ($1, now(), 960, 'EUR', 'maker')"
     )
 
-    async def test_where_they_hold_no_cut_goes_below(self, desk, stock, db, app, price_of, monkeypatch):
+    async def test_where_they_hold_no_cut_goes_below(self, desk, stock, db, app, price_of, instead):
         kept = app.state.settings.model_copy(update={"PRICE_MINIMUMS": True})
-        monkeypatch.setattr(app.state, "settings", kept)
+        instead(settings=kept)
         soap = await stock()
         await db.execute(self.MINIMUM, soap)
         book, _ = await desk.published(line(soap, 950))
@@ -231,9 +231,9 @@ class TestApproval:
         done = (await Desk(bob).step(book["book_id"], "approval")).json()
         assert (done["state"], done["approved_by"]) == ("approved", [f"user:{anns}", f"user:{bobs}"])
 
-    async def test_several_small_books_are_a_large_one(self, desk, stock, app, monkeypatch):
+    async def test_several_small_books_are_a_large_one(self, desk, stock, app, instead):
         kept = app.state.settings.model_copy(update={"PRICE_AUTO_LINES": 3 + await self.changed_today(app)})
-        monkeypatch.setattr(app.state, "settings", kept)
+        instead(settings=kept)
         await desk.published(line(await stock(), 950), line(await stock(), 950))
         book = await desk.guarded(line(await stock(), 950), line(await stock(), 950))
         assert book["approvals_needed"] == 1

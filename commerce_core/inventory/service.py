@@ -5,12 +5,12 @@ never deadlock. What would oversell is refused here with an answer, and by the d
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -41,24 +41,51 @@ class Taken:
     units: int
 
 
+@dataclass(slots=True)
+class Level:
+    """Units of a product at a location, as they were when this transaction locked them and as it has changed them."""
+
+    place: Place
+    on_hand_units: int
+    allocated_units: int
+    held_units: int
+    low_units: int
+    had_units: int = field(init=False)  # unsold when it was locked
+
+    def __post_init__(self) -> None:
+        self.had_units = self.unsold_units
+
+    @property
+    def available_units(self) -> int:
+        return self.on_hand_units - self.allocated_units - self.held_units
+
+    @property
+    def unsold_units(self) -> int:
+        return self.on_hand_units - self.allocated_units
+
+
+Levels = dict[UUID, dict[UUID, Level]]  # by product and location
+
 # --- what is there ----------------------------------------------------------------------------------------------------
 
+_OF_LEVEL = [
+    getattr(StockLevel, name)
+    for name in ("product_id", "location_id", "on_hand_units", "allocated_units", "held_units", "low_units")
+]
 
-async def _locked(
-    session: AsyncSession, products: Iterable[UUID] | Select[tuple[UUID]]
-) -> dict[UUID, list[StockLevel]]:
+
+async def _locked(session: AsyncSession, products: Iterable[UUID] | Select[tuple[UUID]]) -> Levels:
     """All levels of these products, for this transaction alone until it ends."""
     wanted = products if isinstance(products, Select) else sorted(set(products))
     query = (
-        select(StockLevel)
+        select(*_OF_LEVEL)
         .where(StockLevel.product_id.in_(wanted))
         .order_by(StockLevel.product_id, StockLevel.location_id)
         .with_for_update()
-        .execution_options(populate_existing=True)
     )
-    levels: dict[UUID, list[StockLevel]] = {} if isinstance(wanted, Select) else {product: [] for product in wanted}
-    for level in (await session.scalars(query)).all():
-        levels.setdefault(level.product_id, []).append(level)
+    levels: Levels = {} if isinstance(wanted, Select) else {product: {} for product in wanted}
+    for product, location, *units in (await session.execute(query)).all():
+        levels.setdefault(product, {})[location] = Level(Place(product, location), *units)
     return levels
 
 
@@ -79,64 +106,81 @@ async def _now(session: AsyncSession) -> datetime:
 async def hold(
     session: AsyncSession, owner: UUID, wanted: Mapping[UUID, int], *, lasts: timedelta
 ) -> tuple[list[Taken], datetime]:
-    """Keep these units of each product for the owner, all or none, instead of what it held; where, and until when.
+    """Keep these units of each product for the owner, all or none, instead of what it held of them; where, and until
+    when.
 
     ShopError 409 `held_by_others` with the moment when enough may come free, or `sold_out`.
     """
     levels = await _locked(session, wanted)
-    ended = StockHold.product_id.in_(list(wanted)) & (StockHold.expires_at <= func.clock_timestamp())
-    gone = delete(StockHold).where(~StockHold.pinned, (StockHold.owner_id == owner) | ended)
-    if (await session.execute(gone.returning(StockHold.hold_id))).all():
-        levels = await _locked(session, wanted)
-    taken = [_taken(product, units, levels[product]) for product, units in sorted(wanted.items())]
-    if missing := [product for (product, _), some in zip(sorted(wanted.items()), taken, strict=True) if some is None]:
+    await _let_go(session, owner, levels)
+    taken = {product: _taken(units, levels[product].values()) for product, units in sorted(wanted.items())}
+    if missing := [product for product, some in taken.items() if some is None]:
         raise await _refusal(session, wanted, missing, levels)
-    rows = [one for some in taken if some is not None for one in some]
-    ends = func.clock_timestamp() + lasts
+    rows = [one for some in taken.values() if some is not None for one in some]
     values = [
         {"product_id": one.place.product_id, "location_id": one.place.location_id, "units": one.units} for one in rows
     ]
-    held = insert(StockHold).values([one | {"owner_id": owner, "expires_at": ends} for one in values])
-    until = (await session.scalars(held.returning(StockHold.expires_at))).all()
+    held = insert(StockHold).values(owner_id=owner, expires_at=func.clock_timestamp() + lasts)
+    until = (await session.execute(held.returning(StockHold.expires_at), values)).scalars().all()
     return rows, min(until)
 
 
-def _taken(product: UUID, units: int, levels: Sequence[StockLevel]) -> list[Taken] | None:
+async def _let_go(session: AsyncSession, owner: UUID, levels: Levels) -> None:
+    """Free what the owner holds of these products, and what others held for long enough."""
+    if not any(level.held_units for some in levels.values() for level in some.values()):
+        return
+    over = (StockHold.owner_id == owner) | (StockHold.expires_at <= func.clock_timestamp())
+    gone = delete(StockHold).where(StockHold.product_id.in_(list(levels)), ~StockHold.pinned, over)
+    of_hold = (StockHold.product_id, StockHold.location_id, StockHold.units)
+    freed = (await session.execute(gone.returning(*of_hold))).tuples().all()
+    for product, location, units in freed:
+        if location in levels[product]:  # unless it was new while we waited for the locks
+            levels[product][location].held_units -= units
+
+
+def _taken(units: int, levels: Iterable[Level]) -> list[Taken] | None:
     """From as few locations as can be, the fullest first; None when there is not enough."""
     found: list[Taken] = []
     for level in sorted(levels, key=lambda level: -level.available_units):
         some = min(units, level.available_units)
         if some <= 0:
             break
-        found.append(Taken(Place(product, level.location_id), some))
+        found.append(Taken(level.place, some))
         units -= some
     return found if units == 0 else None
 
 
+# When the holds that end first have freed what is lacking.
+_FREE_AT = text("""
+    select product_id, min(expires_at)
+    from (select product_id, expires_at, sum(units) over by_end as coming from stock_holds
+          where product_id = any(:products)
+          window by_end as (partition by product_id order by expires_at, hold_id)) holds
+    join unnest(cast(:products as uuid[]), cast(:lacking as bigint[])) as wanted (product_id, lacking)
+        using (product_id)
+    where coming >= lacking
+    group by product_id
+""")
+
+
 async def _refusal(
-    session: AsyncSession, wanted: Mapping[UUID, int], missing: Sequence[UUID], levels: Mapping[UUID, list[StockLevel]]
+    session: AsyncSession, wanted: Mapping[UUID, int], missing: Sequence[UUID], levels: Levels
 ) -> ShopError:
     """Sold out, unless enough is only held: that may come free again."""
-    details, waiting = [], True
-    for product in missing:
-        free = sum(level.available_units for level in levels[product])
-        holds = select(StockHold).where(StockHold.product_id == product).order_by(StockHold.expires_at)
-        until, coming = None, free
-        for one in (await session.scalars(holds)).all():
-            coming += one.units
-            if coming >= wanted[product]:
-                until = one.expires_at
-                break
-        waiting &= until is not None
-        details.append(
-            {
-                "product_id": str(product),
-                "wanted_units": wanted[product],
-                "available_units": free,
-                "held_until": until.isoformat() if until else None,
-            }
-        )
-    if waiting:
+    free = {product: sum(level.available_units for level in levels[product].values()) for product in missing}
+    lacking = [wanted[product] - free[product] for product in missing]
+    found = (await session.execute(_FREE_AT, {"products": list(missing), "lacking": lacking})).all()
+    until: dict[UUID, datetime] = {product: at for product, at in found}
+    details = [
+        {
+            "product_id": str(product),
+            "wanted_units": wanted[product],
+            "available_units": free[product],
+            "held_until": until[product].isoformat() if product in until else None,
+        }
+        for product in missing
+    ]
+    if len(until) == len(missing):
         return ShopError(
             409, "held_by_others", "others are just buying the last of it; try again after held_until", details
         )
@@ -191,50 +235,42 @@ async def sweep(session: AsyncSession, *, most: int = 500) -> int:
 
 async def allocate(session: AsyncSession, owner: UUID, *, reason: str, actor: str) -> list[Taken]:
     """What the owner holds is an order's now; from where. Nothing when it holds nothing."""
-    before = await _locked(session, select(StockHold.product_id).where(StockHold.owner_id == owner))
+    levels = await _locked(session, select(StockHold.product_id).where(StockHold.owner_id == owner))
     gone = delete(StockHold).where(StockHold.owner_id == owner)
     rows = (await session.execute(gone.returning(StockHold.product_id, StockHold.location_id, StockHold.units))).all()
     taken = [Taken(Place(row.product_id, row.location_id), row.units) for row in rows]
     taken.sort(key=lambda one: (one.place.product_id, one.place.location_id))
-    await _move(session, taken, "allocated", allocated=1, reason=reason, actor=actor)
-    await _tell(session, before)
+    await _move(session, levels, taken, "allocated", allocated=1, reason=reason, actor=actor)
     return taken
 
 
 async def give_back(session: AsyncSession, taken: Sequence[Taken], *, reason: str, actor: str) -> None:
     """Allocated units of an order that will not be shipped are available again."""
-    await _moved(session, taken, "released", -1, reason=reason, actor=actor)
+    levels = await _locked(session, [one.place.product_id for one in taken])
+    await _move(session, levels, taken, "released", allocated=-1, reason=reason, actor=actor)
 
 
 async def ship(session: AsyncSession, taken: Sequence[Taken], *, reason: str, actor: str) -> None:
     """Allocated units leave the house."""
-    await _moved(session, taken, "shipped", -1, reason=reason, actor=actor)
+    levels = await _locked(session, [one.place.product_id for one in taken])
+    await _move(session, levels, taken, "shipped", on_hand=-1, allocated=-1, reason=reason, actor=actor)
 
 
-async def _moved(
-    session: AsyncSession, taken: Sequence[Taken], kind: Kind, sign: int, *, reason: str, actor: str
-) -> None:
-    before = await _locked(session, [one.place.product_id for one in taken])
-    await _move(session, taken, kind, on_hand=sign * (kind == "shipped"), allocated=sign, reason=reason, actor=actor)
-    await _tell(session, before)
-
-
-async def change(session: AsyncSession, place: Place, kind: Kind, units: int, *, reason: str, actor: str) -> StockLevel:
+async def change(session: AsyncSession, place: Place, kind: Kind, units: int, *, reason: str, actor: str) -> Level:
     """Units come in or go (received, adjusted, returned), or so many were `counted`; the level afterwards.
 
     ShopError 409 when fewer would be there than are promised.
     """
     await _level(session, place)
-    before = await _locked(session, [place.product_id])
-    [level] = [level for level in before[place.product_id] if level.location_id == place.location_id]
+    levels = await _locked(session, [place.product_id])
+    level = levels[place.product_id][place.location_id]
     delta = units - level.on_hand_units if kind == "counted" else units
     promised = level.allocated_units + level.held_units
     if level.on_hand_units + delta < promised:
         message = f"{level.on_hand_units + delta} would be there and {promised} are promised to orders and checkouts"
         raise ShopError(409, "stock_promised", message)
-    await _move(session, [Taken(place, delta)], kind, on_hand=1, reason=reason, actor=actor)
-    after = await _tell(session, before)
-    return next(one for one in after[place.product_id] if one.location_id == place.location_id)
+    await _move(session, levels, [Taken(place, delta)], kind, on_hand=1, reason=reason, actor=actor)
+    return level
 
 
 async def set_low(session: AsyncSession, place: Place, units: int) -> None:
@@ -252,17 +288,17 @@ async def transfer(
     if source == target:
         raise ShopError(422, "same_location", "the units are there already")
     await _level(session, Place(product, target))
-    before = await _locked(session, [product])
-    free = next((level.available_units for level in before[product] if level.location_id == source), 0)
+    levels = await _locked(session, [product])
+    free = levels[product][source].available_units if source in levels[product] else 0
     if free < units:
         raise ShopError(409, "stock_promised", f"{max(free, 0)} units are free there, not {units}")
     both = [Taken(Place(product, source), -units), Taken(Place(product, target), units)]
-    await _move(session, both, "transferred", on_hand=1, reason=reason, actor=actor)
-    await _tell(session, before)
+    await _move(session, levels, both, "transferred", on_hand=1, reason=reason, actor=actor)
 
 
 async def _move(
     session: AsyncSession,
+    levels: Levels,
     moved: Sequence[Taken],
     kind: Kind,
     *,
@@ -271,7 +307,10 @@ async def _move(
     reason: str,
     actor: str,
 ) -> None:
-    """Write movements down; `on_hand` and `allocated` say how often each one's units count there."""
+    """Write movements of locked levels down and tell the bus; `on_hand` and `allocated` say how often each one's units
+    count there."""
+    if not moved:
+        return
     why = {"kind": kind, "reason": reason, "actor": actor}
     rows = [
         {"product_id": one.place.product_id, "location_id": one.place.location_id}
@@ -279,8 +318,12 @@ async def _move(
         | why
         for one in moved
     ]
-    if rows:
-        await session.execute(insert(StockMovement).values(rows))
+    await session.execute(insert(StockMovement), rows)
+    for one in moved:
+        level = levels[one.place.product_id][one.place.location_id]
+        level.on_hand_units += on_hand * one.units
+        level.allocated_units += allocated * one.units
+    await _tell(session, levels)
 
 
 async def _level(session: AsyncSession, place: Place) -> None:
@@ -296,28 +339,34 @@ async def _level(session: AsyncSession, place: Place) -> None:
 # --- news -------------------------------------------------------------------------------------------------------------
 
 
-async def _tell(session: AsyncSession, before: Mapping[UUID, list[StockLevel]]) -> dict[UUID, list[StockLevel]]:
+async def _tell(session: AsyncSession, levels: Levels) -> None:
     """What the bus is to hear: products of which nothing is left, or something again, and levels that ran low.
 
-    `before` are the levels as they were locked, which is why nobody changed them meanwhile.
+    Nobody else has changed the levels since they were locked.
     """
-    were = {
-        product: [(level.on_hand_units - level.allocated_units, level.low_units) for level in levels]
-        for product, levels in before.items()
-    }
-    after = await _locked(session, before)
-    news: list[tuple[str, dict[str, Any]]] = []
-    for product, levels in after.items():
-        left = [level.on_hand_units - level.allocated_units for level in levels]
-        had = sum(units for units, _ in were[product])
-        if (had > 0) != (sum(left) > 0):
-            said = {"product_id": str(product), "available": sum(left) > 0, "reason": OUT_OF_STOCK}
-            news.append((AVAILABILITY, said))
-        for level, now, (then, low) in zip(levels, left, were[product], strict=True):
-            if now <= low < then:
-                said = {"product_id": str(product), "location_id": str(level.location_id), "left_units": now}
-                news.append((LOW, said))
+    changed: dict[UUID, tuple[int, list[Level]]] = {}
+    for product, some in levels.items():
+        low = [one for one in some.values() if one.unsold_units <= one.low_units < one.had_units]
+        had, has = sum(one.had_units for one in some.values()), sum(one.unsold_units for one in some.values())
+        if low or (had > 0) != (has > 0):
+            changed[product] = has - had, low
+    if not changed:
+        return
+    news: list[tuple[str, str, dict[str, Any]]] = []
+    for product, left, at in await _unsold(session, list(changed)):
+        gained, low = changed[product]
+        said = {"product_id": str(product), "at": at.isoformat()}
+        if (left > 0) != (left - gained > 0):
+            news.append((AVAILABILITY, str(product), said | {"available": left > 0, "reason": OUT_OF_STOCK}))
+        for level in low:
+            where = {"location_id": str(level.place.location_id), "left_units": level.unsold_units}
+            news.append((LOW, str(product), said | where))
     if news:
-        at = {"at": (await _now(session)).isoformat()}
-        await tell_all(session, [(topic, said["product_id"], said | at) for topic, said in news])
-    return after
+        await tell_all(session, news)
+
+
+async def _unsold(session: AsyncSession, products: Sequence[UUID]) -> Sequence[tuple[UUID, int, datetime]]:
+    """Units of each product at all locations, one that was new while we waited for the locks among them, and when."""
+    unsold = func.sum(StockLevel.on_hand_units - StockLevel.allocated_units)
+    query = select(StockLevel.product_id, unsold, func.clock_timestamp()).where(StockLevel.product_id.in_(products))
+    return (await session.execute(query.group_by(StockLevel.product_id).order_by(StockLevel.product_id))).tuples().all()

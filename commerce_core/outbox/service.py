@@ -21,4 +21,4 @@ async def tell(session: AsyncSession, topic: str, aggregate: str, payload: dict[
 async def tell_all(session: AsyncSession, news: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
     """The same of several at once, each a topic, an aggregate and a payload."""
     rows = [{"topic": topic, "aggregate": aggregate, "payload": payload} for topic, aggregate, payload in news]
-    await session.execute(insert(OutboxMessage).values(rows))
+    await session.execute(insert(OutboxMessage), rows)  # not one VALUES of all: it would be compiled anew every time

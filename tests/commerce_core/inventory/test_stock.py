@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -157,6 +157,40 @@ async def test_what_others_hold_is_another_answer_than_sold_out(stocked, session
         assert (refused.value.code, fault["held_until"], fault["available_units"]) == (code, held_until, 1)
 
 
+async def test_a_refusal_says_of_each_product_when_enough_comes_free_and_asks_once_for_all(stocked, sessions, db):
+    asked = []
+    for count in (1, 3):
+        products = sorted([(await stocked(3))[0] for _ in range(count)])
+        for units, lasts in ((2, LONG), (1, 2 * LONG)):
+            async with sessions() as session:
+                await service.hold(session, uuid4(), dict.fromkeys(products, units), lasts=lasts)
+        ends = "select expires_at from stock_holds where product_id = any($1) and units = $2 order by product_id"
+        for wanted, last in ((2, 2), (3, 1)):  # two units come free, and then the last one
+            with pytest.raises(ShopError) as refused:
+                async with counted(sessions, asked) as session:
+                    await service.hold(session, uuid4(), dict.fromkeys(products, wanted), lasts=LONG)
+            until = [row["expires_at"].isoformat() for row in await db.fetch(ends, products, last)]
+            assert [fault["held_until"] for fault in refused.value.details] == until
+    assert asked == asked[:1] * 4
+
+
+@asynccontextmanager
+async def counted(sessions, into):
+    """A transaction; how many statements it took is put there."""
+    statements = []
+
+    def count(*said):
+        statements.append(said[2])
+
+    async with sessions() as session:
+        event.listen(session.bind.sync_engine, "before_cursor_execute", count)
+        try:
+            yield session
+        finally:
+            event.remove(session.bind.sync_engine, "before_cursor_execute", count)
+            into.append(len(statements))
+
+
 async def test_a_hold_ends_and_makes_room_but_not_while_it_is_paid_for(stocked, sessions, db):
     product, _ = await stocked(2)
     slow, paying = uuid4(), uuid4()
@@ -225,6 +259,38 @@ async def test_a_second_hold_of_the_same_checkout_takes_the_place_of_the_first(s
     async with sessions() as session:
         await service.release(session, owner)
     assert await level(db, product) == (5, 0, 0)
+
+
+@pytest.mark.parametrize("units", [0, 5])
+async def test_a_new_location_beside_a_sale_does_not_stop_it_and_no_false_news_go_out(stocked, sessions, db, units):
+    """The sale waits for the lock of the last unit and meanwhile there is a second place, perhaps with more of it."""
+    product, [place] = await stocked(1)
+    owner = uuid4()
+    async with sessions() as session:
+        await service.hold(session, owner, {product: 1}, lasts=LONG)
+
+    async def sell():
+        async with sessions() as session:
+            return await service.allocate(session, owner, **WHY)
+
+    async with db.transaction():
+        await db.execute("select from stock_levels where product_id = $1 for update", product)
+        selling = asyncio.create_task(sell())
+        while not await db.fetchval("select count(*) from pg_stat_activity where wait_event_type = 'Lock'"):
+            await asyncio.sleep(0.01)
+        other = await db.fetchval(
+            "insert into locations (code, name) values ($1, 'l') returning location_id", str(product)
+        )
+        await db.execute("insert into stock_levels (product_id, location_id) values ($1, $2)", product, other)
+        if units:
+            await db.execute(
+                "insert into stock_movements (product_id, location_id, kind, on_hand_delta, reason, actor)"
+                " values ($1, $2, 'received', $3, 'r', 'a')", product, other, units,
+            )  # fmt: skip
+    assert [one.place for one in await selling] == [place]
+    told = await db.fetch("select payload from outbox where topic = 'availability' and aggregate = $1", str(product))
+    assert sum('"available": false' in row["payload"] for row in told) == (units == 0)
+    assert await audited(db, product)
 
 
 async def test_shipping_and_giving_back_move_what_was_allocated(stocked, sessions, db):

@@ -158,29 +158,35 @@ async def reserve(session: AsyncSession, order_id: UUID, coupons: Sequence[Appli
 
 async def capture(session: AsyncSession, order_id: UUID) -> None:
     """The order is paid: what it has reserved is used. The caller holds the order."""
-    mine = update(UserCoupon).where(UserCoupon.order_id == order_id, UserCoupon.status == RESERVED)
-    await _moved(session, mine.values(status=USED))
+    await _moved(session, _of(order_id).where(UserCoupon.status == RESERVED).values(status=USED))
 
 
 async def release(session: AsyncSession, order_id: UUID) -> None:
     """The order is called off: its coupons are open again, as long as they last. The caller holds the order."""
-    mine = update(UserCoupon).where(UserCoupon.order_id == order_id)
-    await _moved(session, mine.values(status=OPEN, order_id=None))
+    await _moved(session, _of(order_id).values(status=OPEN, order_id=None))
+
+
+def _of(order_id: UUID) -> Update:
+    """A change of the order's coupons, which are locked in the order of ids before the first of them changes."""
+    locked = select(UserCoupon.coupon_id).where(UserCoupon.order_id == order_id).order_by(UserCoupon.coupon_id)
+    mine = locked.with_for_update().cte("mine")
+    return update(UserCoupon).where(UserCoupon.coupon_id.in_(select(mine.c.coupon_id)), UserCoupon.order_id == order_id)
 
 
 async def _moved(session: AsyncSession, change: Update) -> Sequence[UserCoupon]:
-    returned = change.returning(UserCoupon).execution_options(synchronize_session=False, populate_existing=True)
-    coupons = sorted((await session.scalars(returned)).all(), key=lambda coupon: coupon.coupon_id)
-    await tell_of(session, coupons)
+    returned = change.returning(UserCoupon, func.clock_timestamp())
+    options = {"synchronize_session": False, "populate_existing": True}
+    rows = (await session.execute(returned.execution_options(**options))).tuples().all()
+    coupons = sorted((coupon for coupon, _ in rows), key=lambda coupon: coupon.coupon_id)
+    if rows:
+        await tell_of(session, coupons, rows[-1][1])
     return coupons
 
 
-async def tell_of(session: AsyncSession, coupons: Sequence[UserCoupon]) -> None:
-    """The bus hears how these coupons stand now. The caller holds their rows."""
-    if not coupons:
-        return
-    at = (await session.execute(select(func.clock_timestamp()))).scalar_one().isoformat()
-    await tell_all(session, [(TOPIC, str(one.coupon_id), _said(one) | {"at": at}) for one in coupons])
+async def tell_of(session: AsyncSession, coupons: Sequence[UserCoupon], at: datetime) -> None:
+    """The bus hears how these coupons stand from that moment on. The caller holds their rows."""
+    said = {"at": at.isoformat()}
+    await tell_all(session, [(TOPIC, str(one.coupon_id), _said(one) | said) for one in coupons])
 
 
 def _said(coupon: UserCoupon) -> dict[str, str | None]:

@@ -31,7 +31,8 @@ async def issue(session: AsyncSession, bodies: Sequence[CouponBody]) -> Issued:
     await _refuse_unknown(session, bodies)
     rows = [body.model_dump(include=set(_OF_TABLE)) | {"code": _code()} for body in sorted(bodies, key=_key)]
     made = insert_unless(UserCoupon).values(rows).on_conflict_do_nothing(index_elements=["key"])
-    new = {row.key: row for row in (await session.execute(made.returning(UserCoupon.key, UserCoupon.coupon_id))).all()}
+    returned = made.returning(UserCoupon.key, UserCoupon.coupon_id, func.clock_timestamp().label("at"))
+    new = {row.key: row for row in (await session.execute(returned)).all()}
     products = [
         {"coupon_id": new[body.key].coupon_id, "product_id": product_id}
         for body in bodies
@@ -44,7 +45,8 @@ async def issue(session: AsyncSession, bodies: Sequence[CouponBody]) -> Issued:
     good_for = await products_of(session, [coupon.coupon_id for coupon in known.values()])
     for body in bodies:
         _refuse_other(body, known[body.key], good_for)
-    await tell_of(session, [known[key] for key in new])
+    if new:
+        await tell_of(session, [known[key] for key in new], max(row.at for row in new.values()))
     campaign = bodies[0].campaign
     count = (await standing(session, campaign)).issued
     gone = [key for key, coupon in known.items() if coupon.status != OPEN]

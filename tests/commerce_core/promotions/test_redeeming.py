@@ -57,6 +57,7 @@ async def test_a_coupon_takes_off_what_it_is_good_for_and_says_so(ann, give, db)
     said = [(line["shelf_total_minor"], line["paid_total_minor"]) for line in order.json()["lines"]]
     assert said == [(500, 400), (900, 900)]
     assert order.json()["coupons"] == [{"code": code, "off_minor": 100, "disclosure": DISCLOSURE}]
+    assert order.json() == (await buyer.send("GET", f"/orders/{order.json()['order_id']}")).json()
 
 
 async def test_a_rate_takes_off_a_share_and_coupons_follow_each_other(ann, give, db):
@@ -276,3 +277,49 @@ async def test_of_many_orders_that_want_it_at_once_one_has_it(ann, give, app, db
         [holder] = [one for one, how in zip(orders, ended, strict=True) if how is None]
         await redeeming.release(session, holder)
     await db.execute("update orders set status = 'cancelled' where order_id = any($1)", orders)
+
+
+@pytest.mark.parametrize("end", [redeeming.capture, redeeming.release])
+async def test_an_orders_coupons_are_locked_in_the_order_of_their_ids(ann, app, db, end):
+    """As everywhere, so that nobody who wants the same ones waits in a circle; in the table they lie the other way."""
+    _, user_id = ann
+    order_id = await db.fetchval(
+        "insert into orders (user_id, channel, currency, total_minor, status)"
+        " values ($1, 'web', 'USD', 1, 'placed') returning order_id",
+        user_id,
+    )
+    first, second = sorted(uuid4() for _ in range(2))
+    for coupon_id in (second, first):
+        await db.execute(
+            "insert into user_coupons (coupon_id, user_id, key, code, campaign, currency, amount_minor, valid_from,"
+            " valid_until, funding, disclosure, status, order_id) values ($1, $2, $3, $3, 'soap', 'USD', 100, now(),"
+            " now() + interval '1 day', 'retailer', 'd', 'reserved', $4)",
+            coupon_id, user_id, str(coupon_id), order_id,
+        )  # fmt: skip
+
+    async def ending():
+        async with app.state.transactions() as session:
+            await end(session, order_id)
+
+    async with db.transaction():
+        await db.execute("select from user_coupons where coupon_id = $1 for update", first)
+        waiting = asyncio.create_task(ending())
+        while not await db.fetchval("select count(*) from pg_stat_activity where wait_event_type = 'Lock'"):
+            await asyncio.sleep(0.01)
+        await db.execute("select from user_coupons where coupon_id = $1 for update nowait", second)
+    await waiting
+    told = "select aggregate from outbox where topic = 'coupons' and payload->>'order_id' is not distinct from $1"
+    status, holder = {"capture": ("used", str(order_id)), "release": ("open", None)}[end.__name__]
+    rows = await db.fetch(told + " and aggregate = any($2) order by outbox_id", holder, [str(first), str(second)])
+    assert [row["aggregate"] for row in rows] == [str(first), str(second)]
+    assert (
+        await db.fetchval(
+            "select count(*) from user_coupons where order_id is null and status = 'open'"
+            " or order_id = $1 and status = $2",
+            order_id,
+            status,
+        )
+        >= 2
+    )
+    await db.execute("delete from user_coupons where coupon_id = any($1)", [first, second])
+    await db.execute("delete from orders where order_id = $1", order_id)

@@ -5,12 +5,12 @@
 
 from typing import Protocol
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.checkout.models import ShippingRate, TaxRate
 from commerce_core.checkout.schemas import Address, Rates, ShippingRateBody, TaxRateBody
-from commerce_core.errors import ShopError
+from commerce_core.errors import MAX_DETAILS, ShopError
 from commerce_core.money import share
 
 STANDARD = "standard"
@@ -25,7 +25,7 @@ class Shipping(Protocol):
 
 
 class Taxes(Protocol):
-    """The tax on a net amount that is sent there."""
+    """The tax on a net amount that is sent there; ShopError 409 `region_needed` when the address leaves it open."""
 
     async def __call__(self, session: AsyncSession, address: Address, *, net_minor: int, currency: str) -> int: ...
 
@@ -44,40 +44,51 @@ async def shipping_by_total(
         )
         .order_by(ShippingRate.country.desc(), ShippingRate.from_minor.desc())
         .limit(1)
+        .scalar_subquery()
     )
-    price = (await session.execute(reached)).scalar_one_or_none()
+    found = (await session.execute(select(reached, exists(select(ShippingRate.method))))).one()
+    price: int | None = found[0]
     if price is not None:
         return price
-    ships = select(ShippingRate.method).limit(1)
-    if method == STANDARD and (await session.execute(ships)).scalar_one_or_none() is None:
+    if method == STANDARD and not found[1]:
         return 0
     message = f"nothing is sent to {address.country} by {method!r} for {currency}; take another method"
     raise ShopError(409, "cannot_ship", message)
 
 
 async def taxes_by_region(session: AsyncSession, address: Address, *, net_minor: int, currency: str) -> int:
-    """The region's rate, or else its country's, or else nothing; half units rounded to the even one."""
-    of_region = (
-        select(TaxRate.rate_ppm)
-        .where(TaxRate.country == address.country, TaxRate.region.in_([address.region or "", ""]))
-        .order_by(TaxRate.region.desc())
-        .limit(1)
-    )
-    return share(net_minor, (await session.execute(of_region)).scalar_one_or_none() or 0)
+    """The region's rate, or else its country's, or else nothing; half units rounded to the even one.
+
+    Regions are compared without blanks around them and without regard to case. Where a country has rates for regions
+    only, an address must name one of them.
+    """
+    query = select(TaxRate.region, TaxRate.rate_ppm).where(TaxRate.country == address.country).order_by(TaxRate.region)
+    rows = (await session.execute(query)).tuples().all()
+    rates = {_folded(region): rate for region, rate in rows}
+    region = _folded(address.region or "")
+    if rates and region not in rates and "" not in rates:
+        message = f"taxes in {address.country} depend on the region; write it as in the details"
+        raise ShopError(409, "region_needed", message, [{"region": region} for region, _ in rows[:MAX_DETAILS]])
+    return share(net_minor, rates.get(region, rates.get("", 0)))
+
+
+def _folded(region: str) -> str:
+    return region.strip().casefold()
 
 
 async def replace(session: AsyncSession, rates: Rates) -> None:
     """These are the rates from now on; ShopError 422 when one is there twice."""
-    for table, rows, keys in (
-        (TaxRate, rates.taxes, ("country", "region")),
-        (ShippingRate, rates.shipping, ("method", "country", "currency", "from_minor")),
+    taxes = {(row.country, _folded(row.region)) for row in rates.taxes}
+    shipping = {(row.method, row.country, row.currency, row.from_minor) for row in rates.shipping}
+    for table, rows, different, keys in (
+        (TaxRate, rates.taxes, taxes, "country and region"),
+        (ShippingRate, rates.shipping, shipping, "method, country, currency and from_minor"),
     ):
-        values = [row.model_dump() for row in rows]
-        if len({tuple(row[key] for key in keys) for row in values}) < len(values):
-            raise ShopError(422, "rate_given_twice", f"two rates have the same {', '.join(keys)}")
+        if len(different) < len(rows):
+            raise ShopError(422, "rate_given_twice", f"two rates have the same {keys}")
         await session.execute(delete(table))
-        if values:
-            await session.execute(insert(table), values)
+        if rows:
+            await session.execute(insert(table), [row.model_dump() for row in rows])
 
 
 async def locked(session: AsyncSession) -> Rates:

@@ -100,7 +100,10 @@ class TaxRateBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     country: Country
-    region: str = Field(default="", max_length=200, description="empty: all of the country that has no rate of its own")
+    region: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = Field(
+        default="",
+        description="as addresses name it, in capitals or not; empty: all of the country that has no rate of its own",
+    )
     rate_ppm: int = Field(ge=0, le=1_000_000, description="millionths of the net amount", examples=[190_000])
 
 

@@ -12,6 +12,7 @@ from commerce_core.errors import ShopError
 from commerce_core.fulfilment.listings import shipments
 from commerce_core.orders.models import Order, OrderLine, OrderStatus
 from commerce_core.orders.schemas import Agreed, Line, OrderDetail, Orders, OrderSummary, StatusChange, UsedCoupon
+from commerce_core.orders.states import IN_ORDER
 from commerce_core.promotions.models import OrderCoupon, UserCoupon
 
 
@@ -34,22 +35,26 @@ async def get_order(session: AsyncSession, order_id: UUID) -> OrderDetail:
         .where(OrderLine.order_id == order_id)
         .order_by(OrderLine.line_no)
     )
-    history = (
-        select(OrderStatus.status, OrderStatus.at, OrderStatus.actor)
-        .where(OrderStatus.order_id == order_id)
-        .order_by(OrderStatus.at)
-    )
     rows = (await session.execute(lines)).mappings().all()
+    history = await _history(session, order_id)
     agreed = await session.get(OrderCheckout, order_id)
     coupons = await _coupons(session, order_id) if agreed and _lowered(rows) else []
     return OrderDetail(
         **{name: getattr(order, name) for name in OrderSummary.model_fields},
         lines=[Line.model_validate(dict(row)) for row in rows],
-        history=[StatusChange.model_validate(dict(row)) for row in (await session.execute(history)).mappings()],
+        history=history,
         coupons=coupons,
         checkout=agreed and Agreed.model_validate(agreed, from_attributes=True),
         shipments=await shipments(session, order_id),
     )
+
+
+async def _history(session: AsyncSession, order_id: UUID) -> list[StatusChange]:
+    """The order's statuses, one after the other. Clocks are set back and histories come from elsewhere, so what can
+    follow what goes before the time."""
+    query = select(OrderStatus.status, OrderStatus.at, OrderStatus.actor).where(OrderStatus.order_id == order_id)
+    changes = [StatusChange.model_validate(dict(row)) for row in (await session.execute(query)).mappings()]
+    return sorted(changes, key=lambda change: (IN_ORDER.index(change.status), change.at))
 
 
 def _lowered(rows: Sequence[RowMapping]) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, insert, select, update
+from sqlalchemy import ScalarSelect, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.errors import ShopError
@@ -18,6 +18,7 @@ ORDER = {
     COMPLETED: set(),
     CANCELLED: set(),
 }
+IN_ORDER = list(ORDER)  # an order has each at most once, and none before those to the left
 TOPIC = "orders"
 
 
@@ -43,9 +44,14 @@ async def move(session: AsyncSession, order_id: UUID, to: str, *, actor: str) ->
     await written(session, order_id, to, actor=actor)
 
 
-async def written(session: AsyncSession, order_id: UUID, status: str, *, actor: str) -> None:
-    """Put a status into the order's history and on its way to the bus."""
-    values = {"order_id": order_id, "status": status, "actor": actor}
+async def written(session: AsyncSession, order_id: UUID, status: str, *, actor: str) -> datetime:
+    """Put a status into the order's history and on its way to the bus; from when on it is that.
+
+    The caller holds the order, so the moment is after those of the statuses before: the transaction's own is not, when
+    it waited for the order.
+    """
+    values = {"order_id": order_id, "status": status, "actor": actor, "at": func.clock_timestamp()}
     history = insert(OrderStatus).values(**values).returning(OrderStatus.at)
     at: datetime = (await session.execute(history)).scalar_one()
     await tell(session, TOPIC, str(order_id), {"order_id": str(order_id), "status": status, "at": at.isoformat()})
+    return at

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import asyncpg
-from sqlalchemy import BigInteger, Text
+from sqlalchemy import BigInteger, Text, event
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -62,15 +63,23 @@ def create_engine(database_url: str, *, pool_size: int = 1, transaction_timeout_
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(dsn)
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
-        pool_pre_ping=True,
         hide_parameters=True,  # in errors, and so in logs
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, *_: object) -> None:
+    """Take no connection that the database has closed; all of the pool are made anew then. The driver hears of it by
+    itself, where `pool_pre_ping` would go to the database and back three times before every transaction."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
 
 
 Transactions = Callable[[], AbstractAsyncContextManager[AsyncSession]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,16 +27,29 @@ class Owner:
     secret: str | None = None
 
 
-def _open(owner: Owner) -> Select[tuple[Cart]]:
-    query = select(Cart).where(Cart.status == "open")
+def _open(owner: Owner) -> Select[tuple[UUID]]:
+    query = select(Cart.cart_id).where(Cart.status == "open")
     if owner.user_id is not None:
         return query.where(Cart.user_id == owner.user_id)
     return query.where(Cart.secret_hash == hashed(owner.secret or ""))
 
 
-async def locked(session: AsyncSession, owner: Owner) -> Cart | None:
-    """The owner's open cart, for this transaction alone until it ends."""
-    return (await session.scalars(_open(owner).with_for_update())).one_or_none()
+async def current(session: AsyncSession, owner: Owner, *, lock: bool = False) -> UUID | None:
+    """The owner's open cart; `lock`: for this transaction alone until it ends."""
+    if owner == Owner():
+        return None
+    query = _open(owner)
+    return (await session.execute(query.with_for_update() if lock else query)).scalar_one_or_none()
+
+
+# As text: SQLAlchemy compiles an ON CONFLICT anew every time.
+_MORE = text("""
+    insert into cart_items (cart_id, product_id, quantity, seen_price_minor, seen_currency)
+    values (:cart_id, :product_id, :quantity, :price_minor, :currency)
+    on conflict (cart_id, product_id) do update set quantity = cart_items.quantity + excluded.quantity
+    where cart_items.quantity + excluded.quantity <= :most
+    returning item_id
+""")
 
 
 async def add(session: AsyncSession, owner: Owner, product_id: UUID, quantity: int) -> tuple[UUID, str | None]:
@@ -44,28 +57,21 @@ async def add(session: AsyncSession, owner: Owner, product_id: UUID, quantity: i
 
     ShopError 404 `product_not_found`, 409 `not_for_sale`, `cart_full` or `too_many_units`.
     """
-    cart, secret = await locked(session, owner) if owner != Owner() else None, None
-    if cart is None:
+    cart_id, secret = await current(session, owner, lock=True), None
+    if cart_id is None:
         cart_id, secret = await _made(session, owner)
-    else:
-        cart_id = cart.cart_id
-    product = await session.get(Product, product_id)
+    others = select(func.count()).where(CartItem.cart_id == cart_id, CartItem.product_id != product_id)
+    wanted = select(Product.status, Product.price_minor, Product.currency, others.scalar_subquery().label("others"))
+    product = (await session.execute(wanted.where(Product.product_id == product_id))).one_or_none()
     if product is None:
         raise ShopError(404, "product_not_found", f"no product {product_id}; GET /products lists what there is")
     if product.status != "active" or product.price_minor is None:
         raise ShopError(409, "not_for_sale", f"product {product_id} is not for sale")
-    others = select(func.count()).where(CartItem.cart_id == cart_id, CartItem.product_id != product_id)
-    if (await session.execute(others)).scalar_one() >= MAX_ITEMS:
-        raise ShopError(409, "cart_full", f"a cart holds {MAX_ITEMS} products; order these first")
-    values = {"cart_id": cart_id, "product_id": product_id, "quantity": quantity}
-    seen = {"seen_price_minor": product.price_minor, "seen_currency": product.currency}
-    more = insert_unless(CartItem).values(**values, **seen)
-    more = more.on_conflict_do_update(
-        index_elements=["cart_id", "product_id"],
-        set_={"quantity": CartItem.quantity + quantity},
-        where=CartItem.quantity + quantity <= MAX_QUANTITY,
-    )
-    if (await session.execute(more.returning(CartItem.item_id))).one_or_none() is None:
+    if product.others >= MAX_ITEMS:
+        raise _full()
+    values = {"cart_id": cart_id, "product_id": product_id, "quantity": quantity, "most": MAX_QUANTITY}
+    seen = {"price_minor": product.price_minor, "currency": product.currency}
+    if (await session.execute(_MORE, values | seen)).one_or_none() is None:
         raise ShopError(409, "too_many_units", f"a cart holds {MAX_QUANTITY} units of a product")
     return cart_id, secret
 
@@ -80,26 +86,35 @@ async def _made(session: AsyncSession, owner: Owner) -> tuple[UUID, str | None]:
     # As text: a bound value matches no index once PostgreSQL plans the statement for any value, from its sixth time on.
     is_open = text("status = 'open'")
     await session.execute(unless.on_conflict_do_nothing(index_elements=["user_id"], index_where=is_open))
-    cart = await locked(session, owner)
-    assert cart is not None, "it was made or there"
-    return cart.cart_id, None
+    cart_id = await current(session, owner, lock=True)
+    assert cart_id is not None, "it was made or there"
+    return cart_id, None
 
 
-async def set_quantity(session: AsyncSession, owner: Owner, item_id: UUID, quantity: int) -> None:
-    """So many units it shall be; ShopError 404 `item_not_found`."""
-    cart = await locked(session, owner)
-    mine = (CartItem.item_id == item_id) & (CartItem.cart_id == (cart.cart_id if cart else None))
-    done = update(CartItem).where(mine).values(quantity=quantity).returning(CartItem.item_id)
-    if (await session.execute(done)).one_or_none() is None:
+def _full() -> ShopError:
+    return ShopError(409, "cart_full", f"a cart holds {MAX_ITEMS} products; order these first, or take some out")
+
+
+async def set_quantity(session: AsyncSession, owner: Owner, item_id: UUID, quantity: int) -> UUID:
+    """So many units it shall be; the cart's id. ShopError 404 `item_not_found`."""
+    cart_id = await current(session, owner, lock=True)
+    done = update(CartItem).where(_is(item_id, cart_id)).values(quantity=quantity).returning(CartItem.item_id)
+    if cart_id is None or (await session.execute(done)).one_or_none() is None:
         raise _no_item(item_id)
+    return cart_id
 
 
-async def remove(session: AsyncSession, owner: Owner, item_id: UUID) -> None:
-    """Take a product out; ShopError 404 `item_not_found`."""
-    cart = await locked(session, owner)
-    mine = (CartItem.item_id == item_id) & (CartItem.cart_id == (cart.cart_id if cart else None))
-    if (await session.execute(delete(CartItem).where(mine).returning(CartItem.item_id))).one_or_none() is None:
+async def remove(session: AsyncSession, owner: Owner, item_id: UUID) -> UUID:
+    """Take a product out; the cart's id. ShopError 404 `item_not_found`."""
+    cart_id = await current(session, owner, lock=True)
+    gone = delete(CartItem).where(_is(item_id, cart_id)).returning(CartItem.item_id)
+    if cart_id is None or (await session.execute(gone)).one_or_none() is None:
         raise _no_item(item_id)
+    return cart_id
+
+
+def _is(item_id: UUID, cart_id: UUID | None) -> ColumnElement[bool]:
+    return (CartItem.item_id == item_id) & (CartItem.cart_id == cart_id)
 
 
 def _no_item(item_id: UUID) -> ShopError:
@@ -108,29 +123,35 @@ def _no_item(item_id: UUID) -> ShopError:
 
 async def merge(session: AsyncSession, user_id: UUID, secret: str) -> None:
     """What a guest put into a cart is in the shopper's now. Of a product in both carts the larger quantity stays:
-    whoever logs in again with the same cart shall not find everything twice."""
-    guests = await locked(session, Owner(secret=secret))
+    whoever logs in again with the same cart shall not find everything twice.
+
+    ShopError 409 `cart_full` when both together hold too many products: nothing that was chosen is dropped unasked.
+    """
+    guests = await current(session, Owner(secret=secret), lock=True)
     if guests is None:
         return
-    cart = await locked(session, Owner(user_id))
-    cart_id = cart.cart_id if cart else (await _made(session, Owner(user_id)))[0]
+    cart_id = await current(session, Owner(user_id), lock=True)
+    if cart_id is None:
+        cart_id, _ = await _made(session, Owner(user_id))
     columns = ("product_id", "quantity", "seen_price_minor", "seen_currency", "added_at")
-    theirs = select(*(getattr(CartItem, name) for name in columns)).where(CartItem.cart_id == guests.cart_id)
+    theirs = select(*(getattr(CartItem, name) for name in columns)).where(CartItem.cart_id == guests)
     rows = [dict(row) for row in (await session.execute(theirs)).mappings()]
     if rows:
         moved = insert_unless(CartItem).values([row | {"cart_id": cart_id} for row in rows])
         larger = {"quantity": func.greatest(CartItem.quantity, moved.excluded.quantity)}
         await session.execute(moved.on_conflict_do_update(index_elements=["cart_id", "product_id"], set_=larger))
-    await session.execute(delete(CartItem).where(CartItem.cart_id == guests.cart_id))
-    await session.execute(update(Cart).where(Cart.cart_id == guests.cart_id).values(status="merged"))
+        both = select(func.count()).where(CartItem.cart_id == cart_id)
+        if (await session.execute(both)).scalar_one() > MAX_ITEMS:
+            raise _full()
+    await session.execute(delete(CartItem).where(CartItem.cart_id == guests))
+    await session.execute(update(Cart).where(Cart.cart_id == guests).values(status="merged"))
 
 
-async def view(session: AsyncSession, owner: Owner) -> CartDetail:
+async def view(session: AsyncSession, cart_id: UUID | None) -> CartDetail:
     """The cart as it is now; its prices are known to the shopper from now on."""
-    cart = (await session.scalars(_open(owner))).one_or_none() if owner != Owner() else None
-    if cart is None:
+    if cart_id is None:
         return CartDetail(cart_id=None, items=[], total_minor=0, currency=None)
-    rows = (await session.execute(_lines(cart.cart_id))).all()
+    rows = (await session.execute(_lines(cart_id))).all()
     items = [_item(row) for row in rows]
     if any(row.price_minor != row.seen_price_minor or row.currency != row.seen_currency for row in rows):
         of_item = Product.product_id == CartItem.product_id
@@ -138,14 +159,12 @@ async def view(session: AsyncSession, owner: Owner) -> CartDetail:
             select(column).where(of_item).scalar_subquery() for column in (Product.price_minor, Product.currency)
         )
         values = {"seen_price_minor": price, "seen_currency": currency}
-        await session.execute(update(CartItem).where(CartItem.cart_id == cart.cart_id).values(**values))
+        await session.execute(update(CartItem).where(CartItem.cart_id == cart_id).values(**values))
     sold = [item for item in items if item.availability != "not_for_sale"]
     currencies = {item.currency for item in sold}
     single = len(currencies) == 1
     total = sum(item.total_minor or 0 for item in sold) if single else 0
-    return CartDetail(
-        cart_id=cart.cart_id, items=items, total_minor=total, currency=currencies.pop() if single else None
-    )
+    return CartDetail(cart_id=cart_id, items=items, total_minor=total, currency=currencies.pop() if single else None)
 
 
 def _lines(cart_id: UUID) -> Select[Any]:

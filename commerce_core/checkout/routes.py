@@ -13,14 +13,13 @@ from commerce_core.dependencies import OwnTransactions, Transaction
 from commerce_core.errors import refusals
 from commerce_core.faults import reached
 from commerce_core.idempotency import Idempotent
-from commerce_core.orders import service as orders
 from commerce_core.orders.schemas import OrderDetail
 from commerce_core.principals import require
 
 router = APIRouter(tags=["checkout"])
 
 
-def _terms(request: Request) -> Terms:
+async def _terms(request: Request) -> Terms:
     found: Terms = request.app.state.terms
     return found
 
@@ -42,7 +41,7 @@ async def place_order(
     async with transactions() as session:
 
         async def work() -> OrderDetail:
-            return await orders.get_order(session, await service.place(session, owner, body, terms))
+            return await service.place(session, owner, body, terms)
 
         answer = await once(session, body, work, status=201)
     reached("placed")

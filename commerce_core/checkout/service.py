@@ -6,7 +6,7 @@ meanwhile.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,14 +23,17 @@ from commerce_core.checkout.rates import Shipping, Taxes
 from commerce_core.checkout.schemas import AppliedCoupon, CheckoutBody, OrderBody, PricedLine, Totals
 from commerce_core.errors import ShopError
 from commerce_core.inventory import service as stock
+from commerce_core.orders import service as orders
 from commerce_core.orders import states
 from commerce_core.orders.models import Order, OrderLine
+from commerce_core.orders.schemas import Agreed, Line, OrderDetail, OrderSummary, StatusChange, UsedCoupon
 from commerce_core.payments import service as payments
 from commerce_core.promotions import redeeming
 from commerce_core.promotions.redeeming import Applied, Goods
 from commerce_core.users.models import User
 
 CHANNEL = "web"
+_ADDRESSES = {"shipping_address", "billing_address"}
 _REFUSED = {
     "quote_forged": "a price quote was not made by this shop",
     "quote_expired": "a price quote has ended",
@@ -53,75 +56,99 @@ class Terms:
 
 async def totals(session: AsyncSession, owner: Owner, body: CheckoutBody, terms: Terms) -> Totals:
     """What the cart would cost now, sent like that; ShopError 409 as of `place`."""
-    agreed, _ = await _totals(session, await _cart(session, owner), owner, body, terms)
+    agreed, _ = await _totals(session, await _cart(session, owner, lock=False), owner, body, terms, lock=False)
     return agreed
 
 
-async def place(session: AsyncSession, owner: Owner, body: OrderBody, terms: Terms) -> UUID:
-    """Make the cart an order whose goods are held until it is paid, or the time to pay is over; its id.
+async def place(session: AsyncSession, owner: Owner, body: OrderBody, terms: Terms) -> OrderDetail:
+    """Make the cart an order whose goods are held until it is paid, or the time to pay is over.
 
-    ShopError 409: `cart_empty`, `not_for_sale`, `mixed_currencies`, `cannot_ship`, a quote's, a coupon's,
-    `total_changed` with the new total, `sold_out`, `held_by_others`. The cart is as it was then.
+    ShopError 409: `cart_empty`, `not_for_sale`, `mixed_currencies`, `cannot_ship`, `region_needed`, a quote's, a
+    coupon's, `total_changed` with the new total, `sold_out`, `held_by_others`. The cart is as it was then.
     """
-    cart = await _cart(session, owner)
-    agreed, coupons = await _totals(session, cart, owner, body, terms, lock=True)
+    cart_id = await _cart(session, owner, lock=True)
+    agreed, coupons = await _totals(session, cart_id, owner, body, terms, lock=True)
     if (agreed.total_minor, agreed.currency) != (body.expected_total_minor, body.currency):
         message = f"it costs {agreed.total_minor} {agreed.currency} (minor units) now; look again, then order"
         raise ShopError(409, "total_changed", message, [agreed.model_dump(mode="json")])
-    user_id = owner.user_id or await _guest(session, cart)
-    values = {"user_id": user_id, "channel": CHANNEL, "currency": agreed.currency, "total_minor": agreed.total_minor}
-    order = insert(Order).values(**values, status=states.PLACED).returning(Order.order_id)
-    order_id: UUID = (await session.execute(order)).scalar_one()
-    await session.execute(insert(OrderLine), [_line(order_id, n, line) for n, line in enumerate(agreed.lines, 1)])
-    await redeeming.reserve(session, order_id, coupons)
-    wanted = {line.product_id: line.quantity for line in agreed.lines}
-    _, held_until = await stock.hold(session, order_id, wanted, lasts=terms.held_for)
-    copied = body.model_dump(mode="json")
-    await session.execute(
-        insert(OrderCheckout).values(
-            order_id=order_id,
-            cart_id=cart.cart_id,
-            email=body.email,
-            shipping_address=copied["shipping_address"],
-            billing_address=copied["billing_address"] or copied["shipping_address"],
-            tax_id=body.tax_id,
-            shipping_method=body.shipping_method,
-            goods_minor=agreed.goods_minor,
-            shipping_minor=agreed.shipping_minor,
-            tax_minor=agreed.tax_minor,
-            pay_by=held_until,
-        )
-    )
-    await states.written(session, order_id, states.PLACED, actor=_actor(owner))
-    await session.execute(update(Cart).where(Cart.cart_id == cart.cart_id).values(status="ordered"))
+    order = await _made(session, owner, cart_id, agreed)
+    lines = [_line(line_no, line) for line_no, line in enumerate(agreed.lines, 1)]
+    await session.execute(insert(OrderLine), [line.model_dump() | {"order_id": order.order_id} for line in lines])
+    await redeeming.reserve(session, order.order_id, coupons)
+    wanted = {line.product_id: line.quantity for line in lines}
+    _, held_until = await stock.hold(session, order.order_id, wanted, lasts=terms.held_for)
+    checkout = _agreed(body, agreed, held_until)
+    copied = checkout.model_dump() | checkout.model_dump(mode="json", include=_ADDRESSES)
+    await session.execute(insert(OrderCheckout).values(order_id=order.order_id, cart_id=cart_id, **copied))
+    await session.execute(update(Cart).where(Cart.cart_id == cart_id).values(status="ordered"))
+    actor = f"user:{owner.user_id}" if owner.user_id else "guest"
+    at = await states.written(session, order.order_id, states.PLACED, actor=actor)
     if agreed.total_minor == 0:
-        await payments.paid(session, order_id)
-    return order_id
+        await payments.paid(session, order.order_id)
+        return await orders.get_order(session, order.order_id)
+    return OrderDetail(
+        **order.model_dump(),
+        lines=lines,
+        history=[StatusChange(status=states.PLACED, at=at, actor=actor)],
+        coupons=[UsedCoupon.model_validate(one, from_attributes=True) for one in agreed.coupons],
+        checkout=checkout,
+        shipments=[],
+    )
 
 
-def _actor(owner: Owner) -> str:
-    return f"user:{owner.user_id}" if owner.user_id else "guest"
-
-
-async def _cart(session: AsyncSession, owner: Owner) -> Cart:
-    cart = await carts.locked(session, owner)
-    if cart is None:
+async def _cart(session: AsyncSession, owner: Owner, *, lock: bool) -> UUID:
+    cart_id = await carts.current(session, owner, lock=lock)
+    if cart_id is None:
         raise ShopError(409, "cart_empty", "there is nothing in the cart")
-    return cart
+    return cart_id
 
 
-async def _guest(session: AsyncSession, cart: Cart) -> UUID:
-    """A shopper without an account is one for this order alone."""
-    made = insert(User).values(source="guest", external_id=str(cart.cart_id)).returning(User.user_id)
-    user_id: UUID = (await session.execute(made)).scalar_one()
-    return user_id
+async def _made(session: AsyncSession, owner: Owner, cart_id: UUID, agreed: Totals) -> OrderSummary:
+    """The new order. A shopper without an account is one for this order alone."""
+    guest = insert(User).values(source="guest", external_id=str(cart_id)).returning(User.user_id).cte("guest")
+    made = insert(Order).values(
+        user_id=owner.user_id or select(guest.c.user_id).scalar_subquery(),
+        channel=CHANNEL,
+        currency=agreed.currency,
+        total_minor=agreed.total_minor,
+        status=states.PLACED,
+    )
+    columns = [getattr(Order, name) for name in OrderSummary.model_fields]
+    row = (await session.execute(made.returning(*columns))).mappings().one()
+    return OrderSummary.model_validate(dict(row))
+
+
+def _line(line_no: int, line: PricedLine) -> Line:
+    return Line(
+        line_no=line_no,
+        product_id=line.product_id,
+        product_name=line.name,
+        quantity=line.quantity,
+        list_total_minor=line.list_price_minor * line.quantity,
+        shelf_total_minor=line.price_minor * line.quantity,
+        paid_total_minor=line.total_minor,
+    )
+
+
+def _agreed(body: OrderBody, agreed: Totals, pay_by: datetime) -> Agreed:
+    return Agreed(
+        email=body.email,
+        shipping_address=body.shipping_address,
+        billing_address=body.billing_address or body.shipping_address,
+        tax_id=body.tax_id,
+        shipping_method=body.shipping_method,
+        goods_minor=agreed.goods_minor,
+        shipping_minor=agreed.shipping_minor,
+        tax_minor=agreed.tax_minor,
+        pay_by=pay_by,
+    )
 
 
 async def _totals(
-    session: AsyncSession, cart: Cart, owner: Owner, body: CheckoutBody, terms: Terms, *, lock: bool = False
+    session: AsyncSession, cart_id: UUID, owner: Owner, body: CheckoutBody, terms: Terms, *, lock: bool
 ) -> tuple[Totals, list[Applied]]:
     """What it costs, and the coupons in it; `lock`: they stay as they are until the transaction ends."""
-    priced, currency = await _priced(session, cart, body, terms, owner.user_id)
+    priced, currency = await _priced(session, cart_id, body, terms, owner.user_id)
     shown = [Goods(line.product_id, line.total_minor) for line in priced]
     coupons = await redeeming.applied(session, body.coupons, owner.user_id, shown, currency=currency, lock=lock)
     lines = [_after(line, [one.parts[place] for one in coupons]) for place, line in enumerate(priced)]
@@ -155,7 +182,7 @@ def _told(one: Applied) -> AppliedCoupon:
 
 
 async def _priced(
-    session: AsyncSession, cart: Cart, body: CheckoutBody, terms: Terms, user_id: UUID | None
+    session: AsyncSession, cart_id: UUID, body: CheckoutBody, terms: Terms, user_id: UUID | None
 ) -> tuple[list[PricedLine], str]:
     """The cart's lines, each at its quote's price or at the one that everybody sees, and their currency."""
     query = (
@@ -169,7 +196,7 @@ async def _priced(
             Product.currency,
         )
         .join(Product, Product.product_id == CartItem.product_id)
-        .where(CartItem.cart_id == cart.cart_id)
+        .where(CartItem.cart_id == cart_id)
         .order_by(CartItem.added_at, CartItem.item_id)
     )
     rows = (await session.execute(query)).all()
@@ -214,16 +241,3 @@ def _priced_line(row: Any, quote: Quote | None) -> PricedLine:
         off_minor=0,
         total_minor=price * row.quantity,
     )
-
-
-def _line(order_id: UUID, line_no: int, line: PricedLine) -> dict[str, Any]:
-    return {
-        "order_id": order_id,
-        "line_no": line_no,
-        "product_id": line.product_id,
-        "product_name": line.name,
-        "quantity": line.quantity,
-        "list_total_minor": line.list_price_minor * line.quantity,
-        "shelf_total_minor": line.price_minor * line.quantity,
-        "paid_total_minor": line.total_minor,
-    }

@@ -6,7 +6,6 @@ from fastapi import APIRouter
 
 from commerce_core.cart import service as carts
 from commerce_core.cart.schemas import CartDetail
-from commerce_core.cart.service import Owner
 from commerce_core.dependencies import Transaction
 from commerce_core.errors import refusals
 from commerce_core.principals import Customer
@@ -39,5 +38,4 @@ async def remove_wish(transaction: Transaction, customer: Customer, product_id: 
 @router.post("/{product_id}/to-cart", responses=refusals(401, 403, 404, 409, 422))
 async def wish_to_cart(transaction: Transaction, customer: Customer, product_id: UUID) -> CartDetail:
     """One unit goes from the wishlist into the cart, or neither changes."""
-    await service.to_cart(transaction, customer.user_id, product_id)
-    return await carts.view(transaction, Owner(user_id=customer.user_id))
+    return await carts.view(transaction, await service.to_cart(transaction, customer.user_id, product_id))

@@ -35,10 +35,12 @@ async def remove(session: AsyncSession, user_id: UUID, product_id: UUID) -> None
         raise ShopError(404, "not_on_wishlist", f"product {product_id} is not on the wishlist")
 
 
-async def to_cart(session: AsyncSession, user_id: UUID, product_id: UUID) -> None:
-    """One unit goes from the wishlist into the cart; ShopError as of `remove` and of the cart's `add`."""
+async def to_cart(session: AsyncSession, user_id: UUID, product_id: UUID) -> UUID:
+    """One unit goes from the wishlist into the cart, which has this id; ShopError as of `remove` and of the cart's
+    `add`."""
     await remove(session, user_id, product_id)
-    await carts.add(session, Owner(user_id=user_id), product_id, 1)
+    cart_id, _ = await carts.add(session, Owner(user_id=user_id), product_id, 1)
+    return cart_id
 
 
 async def view(session: AsyncSession, user_id: UUID) -> Wishlist:

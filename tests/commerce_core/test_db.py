@@ -1,3 +1,5 @@
+import asyncio
+
 import adbc_driver_postgresql.dbapi
 import asyncpg
 import pytest
@@ -41,6 +43,22 @@ async def test_both_drivers_connect_with_their_settings(postgres_url):
     ):
         cursor.execute("select current_setting('work_mem')")
         assert cursor.fetchone() == ("5MB",)
+
+
+async def test_connections_that_the_database_has_closed_are_made_anew(postgres_url):
+    engine = create_engine(postgres_url, pool_size=3)
+    me = text("select pg_backend_pid()")
+    try:
+        async with engine.connect() as first, engine.connect() as second:
+            gone = [await first.scalar(me), await second.scalar(me)]
+        other = await asyncpg.connect(driver_url(postgres_url))
+        await other.execute("select pg_terminate_backend(pid) from unnest($1::int[]) pid", gone)
+        await other.close()
+        await asyncio.sleep(0.1)  # until the news is here
+        async with engine.connect() as first, engine.connect() as second:
+            assert {await first.scalar(me), await second.scalar(me)}.isdisjoint(gone)
+    finally:
+        await engine.dispose()
 
 
 async def test_the_database_ends_long_transactions(postgres_url):

@@ -9,6 +9,8 @@ from sqlalchemy import text
 from commerce_core.cart import service
 from commerce_core.cart.service import Owner
 from commerce_core.db import create_engine, transactions
+from commerce_core.errors import ShopError
+from commerce_core.principals import hashed
 from tests.commerce_core.buyers import Buyer, stock_up
 
 
@@ -24,7 +26,8 @@ async def user(db):
 
 async def quantities(app, owner):
     async with app.state.transactions() as session:
-        return {item.product_id: item.quantity for item in (await service.view(session, owner)).items}
+        cart = await service.view(session, await service.current(session, owner))
+        return {item.product_id: item.quantity for item in cart.items}
 
 
 async def test_a_cart_is_empty_until_something_is_put_into_it(ann, db):
@@ -150,3 +153,29 @@ async def test_every_new_customer_gets_a_cart_whatever_plan_the_database_has_for
     finally:
         await engine.dispose()
     assert await db.fetchval("select count(*) from carts where user_id = any($1)", users) == len(users)
+
+
+async def test_two_carts_that_are_too_much_for_one_stay_two(app, ann, user, db):
+    await ann.put(await stock_up(db, 9))
+    async with app.state.transactions() as session:
+        await service.add(session, Owner(user), await stock_up(db, 9), 1)
+    for cart in ("secret_hash = $1", "user_id = $1"):
+        whose = hashed(ann.headers["X-Cart"]) if "secret" in cart else user
+        fill = (
+            "with more as (insert into products (product_id, external_id, name) select id, id::text, 'p' from"
+            " (select gen_random_uuid() as id from generate_series(1, 100)) ids returning product_id)"
+            " insert into cart_items (cart_id, product_id, quantity) select cart_id, product_id, 1 from carts, more"
+        )
+        await db.execute(f"{fill} where {cart}", whose)
+    with pytest.raises(ShopError) as refused:
+        async with app.state.transactions() as session:
+            await service.merge(session, user, ann.headers["X-Cart"])
+    assert (refused.value.status_code, refused.value.code) == (409, "cart_full")
+    for owner in (Owner(user), Owner(secret=ann.headers["X-Cart"])):
+        assert len(await quantities(app, owner)) == 101
+    items = (await ann.send("GET", "/cart")).json()["items"]
+    for item in items[:2]:
+        await ann.send("DELETE", f"/cart/{item['item_id']}")
+    async with app.state.transactions() as session:
+        await service.merge(session, user, ann.headers["X-Cart"])
+    assert len(await quantities(app, Owner(user))) == service.MAX_ITEMS

@@ -52,6 +52,7 @@ async def test_an_order_costs_its_goods_shipping_and_taxes(ann, db, rates):
     assert order.json()["total_minor"] == 750 + 399 + 72
     assert order.json()["checkout"]["shipping_address"]["city"] == "Springfield"
     assert order.json()["lines"][0]["product_name"] == "Soap"
+    assert order.json() == (await ann.send("GET", f"/orders/{order.json()['order_id']}")).json()
     held = await db.fetchrow("select held_units, allocated_units from stock_levels where product_id = $1", soap)
     assert tuple(held) == (3, 0)
 
@@ -60,6 +61,51 @@ async def test_where_nothing_is_sent_nothing_is_sold(ann, db, rates):
     await rates(shipping=[{"method": "express", "country": "DE", "currency": "USD", "price_minor": 1}])
     await ann.put(await stock_up(db, 10))
     assert refusal(await ann.order(500)) == (409, "cannot_ship")
+
+
+US = [{"country": "US", "region": "IL", "rate_ppm": 100_000}, {"country": "US", "region": "CA", "rate_ppm": 200_000}]
+
+
+@pytest.mark.parametrize("region", ["IL", "il", " Il "])
+async def test_a_region_is_the_same_in_small_letters(ann, db, rates, region):
+    await rates(taxes=US)
+    await ann.put(await stock_up(db, 10))
+    totals = await ann.send("POST", "/checkout/totals", shipping_address=ADDRESS | {"region": region})
+    assert totals.json()["tax_minor"] == 50
+
+
+@pytest.mark.parametrize("region", [None, "Illinois"])
+async def test_where_taxes_depend_on_the_region_an_address_must_name_one(ann, db, rates, region):
+    await rates(taxes=US)
+    await ann.put(await stock_up(db, 10))
+    elsewhere = ADDRESS | {"region": region}
+    for answer in (
+        await ann.send("POST", "/checkout/totals", shipping_address=elsewhere),
+        await ann.order(500, shipping_address=elsewhere),
+    ):
+        assert refusal(answer) == (409, "region_needed")
+        assert answer.json()["error"]["details"] == [{"region": "CA"}, {"region": "IL"}]
+    await rates(taxes=[*US, {"country": "US", "rate_ppm": 10_000}])
+    assert (await ann.order(505, shipping_address=elsewhere)).status_code == 201
+
+
+async def test_a_country_without_rates_takes_none_whatever_the_region(ann, db, rates):
+    await rates(taxes=US)
+    await ann.put(await stock_up(db, 10))
+    assert (await ann.order(500, shipping_address=ADDRESS | {"country": "CA"})).status_code == 201
+
+
+async def test_two_rates_of_a_region_are_refused(service):
+    taxes = [{"country": "US", "region": region, "rate_ppm": 1} for region in ("IL", "il ")]
+    assert refusal(await service.put("/rates", json={"taxes": taxes})) == (422, "rate_given_twice")
+
+
+async def test_asking_what_it_costs_waits_for_nobody(ann, db):
+    await ann.put(await stock_up(db, 10))
+    async with db.transaction():
+        await db.execute("select from carts for update")
+        async with asyncio.timeout(5):
+            assert (await ann.send("POST", "/checkout/totals", shipping_address=ADDRESS)).status_code == 200
 
 
 async def test_another_total_than_the_agreed_one_is_refused_with_the_new_one(ann, db):
@@ -119,6 +165,7 @@ async def test_what_costs_nothing_is_paid_when_it_is_placed(ann, db):
     await ann.put(gift, 2)
     order = (await ann.order(0)).json()
     assert [change["status"] for change in order["history"]] == ["placed", "paid"]
+    assert order["history"][0]["at"] < order["history"][1]["at"]
     assert await db.fetchval("select allocated_units from stock_levels where product_id = $1", gift) == 2
     assert refusal(await ann.pay(order["order_id"])) == (409, "order_is_paid")
 

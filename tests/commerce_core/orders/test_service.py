@@ -1,4 +1,7 @@
 import pytest
+from sqlalchemy import text
+
+from commerce_core.orders import states
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -15,6 +18,23 @@ def _order(fill, uid):
             o,
         ),
     )
+
+
+@pytest.fixture
+def order(app, db, uid):
+    """A function: an order that was just placed; its id."""
+
+    async def place():
+        made = (
+            "insert into orders (user_id, channel, currency, total_minor, status)"
+            " values ($1, 'web', 'EUR', 1, 'placed') returning order_id"
+        )
+        order_id = await db.fetchval(made, uid("anna"))
+        async with app.state.transactions() as session:
+            await states.written(session, order_id, "placed", actor="anna")
+        return order_id
+
+    return place
 
 
 async def test_an_order_with_its_lines_and_history(service, uid):
@@ -55,6 +75,36 @@ async def test_an_order_with_its_lines_and_history(service, uid):
         "checkout": None,
         "shipments": [],
     }
+
+
+async def history(service, order_id):
+    changes = (await service.get(f"/orders/{order_id}")).json()["history"]
+    return [(change["status"], change["at"]) for change in changes]
+
+
+async def test_a_cancellation_that_waited_is_written_down_after_what_it_waited_for(app, service, order):
+    order_id = await order()
+    async with app.state.transactions() as slow:
+        await slow.execute(text("select now()"))  # it begins before the payment does
+        async with app.state.transactions() as session:
+            await states.move(session, order_id, "paid", actor="bank")
+        await states.move(slow, order_id, "cancelled", actor="anna")
+    said = await history(service, order_id)
+    assert [status for status, _ in said] == ["placed", "paid", "cancelled"]
+    assert said == sorted(said, key=lambda change: change[1])
+
+
+async def test_statuses_of_one_moment_are_told_in_the_order_in_which_they_can_follow(service, order, db):
+    order_id = await order()
+    await db.execute("update orders set status = 'cancelled' where order_id = $1", order_id)
+    for status in ("cancelled", "paid"):
+        await db.execute(
+            "insert into order_status_history select order_id, at, $2, 'bank' from order_status_history"
+            " where order_id = $1 and status = 'placed'",
+            order_id,
+            status,
+        )
+    assert [status for status, _ in await history(service, order_id)] == ["placed", "paid", "cancelled"]
 
 
 async def test_an_unknown_order(service, uid):

@@ -79,11 +79,13 @@ class Sweeper:
         """Cancel orders that were not paid in time, and free what was held or reserved for them.
 
         Each in a transaction of its own: stock is locked in one order of products, which two orders together break.
+        What is just being paid is left out at once, or enough of it would keep the others from their turn.
         """
+        running = select(Payment.payment_id).where(Payment.order_id == Order.order_id, Payment.status == PROCESSING)
         over = (
             select(Order.order_id)
             .join(OrderCheckout, OrderCheckout.order_id == Order.order_id)
-            .where(Order.status == states.PLACED, OrderCheckout.pay_by <= func.clock_timestamp())
+            .where(Order.status == states.PLACED, OrderCheckout.pay_by <= func.clock_timestamp(), ~running.exists())
             .order_by(Order.order_id)
             .limit(MOST)
         )

@@ -131,6 +131,38 @@ async def test_an_order_that_is_just_being_paid_is_not(ann, sweeper, db, ordered
     assert refusal(await ann.send("POST", f"/orders/{order_id}/cancel")) == (409, "payment_in_progress")
 
 
+async def test_orders_that_are_just_being_paid_do_not_keep_others_from_ending(ann, sweeper, db, ordered, monkeypatch):
+    monkeypatch.setattr("commerce_core.payments.sweep.MOST", 1)
+    paying, _ = await ordered(2)
+    left, soap = await ordered(2)
+    await ann.pay(paying, "card_later")
+    await db.execute("update order_checkouts set pay_by = now() where order_id in ($1, $2)", UUID(paying), UUID(left))
+    assert await sweeper.orders() == 1
+    assert await stock(db, soap) == (10, 0, 0)
+
+
+async def test_an_order_that_begins_to_be_paid_while_the_sweeper_waits_for_it_is_not_cancelled(
+    ann, sweeper, db, shop_url, ordered
+):
+    order_id, _ = await ordered(2)
+    await db.execute("update order_checkouts set pay_by = now() where order_id = $1", UUID(order_id))
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    buyer = await asyncpg.connect(driver_url(shop_url))
+    async with buyer.transaction():
+        await buyer.execute("select from orders where order_id = $1 for update", UUID(order_id))
+        ending = asyncio.create_task(sweeper.orders())
+        while not await db.fetchval(waiting):
+            await asyncio.sleep(0.01)
+        await buyer.execute(
+            "insert into payments (order_id, provider, method, currency, amount_minor, claimed_until)"
+            " values ($1, 'sandbox', 'card_later', 'USD', 1000, now() + interval '1 hour')",
+            UUID(order_id),
+        )
+    assert await ending == 0
+    await buyer.close()
+    assert (await ann.send("GET", f"/orders/{order_id}")).json()["status"] == "placed"
+
+
 async def test_an_order_whose_hold_ended_cannot_be_paid(ann, db, ordered):
     order_id, soap = await ordered(2)
     await db.execute("update stock_holds set expires_at = now() where product_id = $1", soap)

@@ -86,4 +86,4 @@ class Standing(BaseModel):
 class ReturnDetail(BaseModel):
     """The refund for what came back."""
 
-    refund_id: UUID
+    refund_id: UUID | None = Field(description="null when nothing was paid for it")

@@ -93,8 +93,9 @@ async def cancel(session: AsyncSession, order_id: UUID, *, actor: str) -> None:
         await refunds.request(session, payment.payment_id, left, reason="order cancelled", actor=actor)
 
 
-async def take_back(session: AsyncSession, order_id: UUID, units: Mapping[UUID, int], *, actor: str) -> UUID:
-    """Sent units came back and are in stock again; the refund of what was paid for them, taxes included; its id.
+async def take_back(session: AsyncSession, order_id: UUID, units: Mapping[UUID, int], *, actor: str) -> UUID | None:
+    """Sent units came back and are in stock again; the refund of what was paid for them, taxes included; its id, or
+    None when that was nothing.
 
     ShopError 409 `order_is_<status>`, `not_so_many` when fewer were sent, `refund_too_large`.
     """
@@ -107,6 +108,8 @@ async def take_back(session: AsyncSession, order_id: UUID, units: Mapping[UUID, 
         await stock.change(session, one.place, "returned", one.units, reason=f"order {order_id}", actor=actor)
     after = _returned(await _allocations(session, order_id))
     owed = await _worth(session, order_id, after) - await _worth(session, order_id, before)
+    if owed == 0:  # given for nothing, or their share of the line is less than a minor unit
+        return None
     paid = select(Payment.payment_id).where(Payment.order_id == order_id, Payment.status == SUCCEEDED)
     payment_id = (await session.execute(paid)).scalar_one()
     return await refunds.request(session, payment_id, owed, reason="goods returned", actor=actor)

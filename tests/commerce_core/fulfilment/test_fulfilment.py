@@ -8,6 +8,7 @@ import pytest
 from benchmarks import auditor
 from commerce_core.payments.sweep import Sweeper
 from tests.commerce_core.buyers import Buyer, stock_up
+from tests.commerce_core.promotions.conftest import coupon
 
 
 @pytest.fixture
@@ -126,3 +127,36 @@ async def test_returned_units_are_in_stock_and_paid_back_to_the_last_cent(ann, a
         "select sum(amount_minor) from ledger_entries where order_id = $1 and account = 'provider:sandbox'", UUID(order)
     )
     assert booked == 2_520 - 1_575
+
+
+async def test_what_cost_nothing_is_taken_back_without_a_refund(ann, service, db):
+    gift, soap = await stock_up(db, 10, price=0), await stock_up(db, 10, price=500)
+    for lines in ([(gift, 2)], [(gift, 2), (soap, 1)]):
+        for product, units in lines:
+            await ann.put(product, units)
+        order = (await ann.order(500 * (len(lines) - 1))).json()["order_id"]
+        if len(lines) > 1:
+            await ann.pay(order)
+        await post(service, f"/orders/{order}/shipments", lines, carrier="DHL")
+        left, _ = await stock(db, gift)
+        back = await post(service, f"/orders/{order}/returns", [(gift, 2)])
+        assert (back.status_code, back.json()) == (201, {"refund_id": None}), back.text
+        assert await stock(db, gift) == (left + 2, 0)
+
+
+async def test_units_that_cost_less_than_a_minor_unit_each_come_to_what_was_paid(person, service, app, db):
+    """Three at 0.01, of which a coupon takes one off: 0, 1 and 1 go back."""
+    client, user_id = await person()
+    bob, pin = Buyer(client), await stock_up(db, 10, price=1)
+    body = coupon(user_id, [pin], amount_minor=1)
+    issued = await service.post("/coupons", json={"coupons": [body]}, headers={"Idempotency-Key": body["key"]})
+    await bob.put(pin, 3)
+    order = (await bob.order(2, coupons=[issued.json()["codes"][body["key"]]])).json()["order_id"]
+    assert (await bob.pay(order)).json()["status"] == "succeeded"
+    await post(service, f"/orders/{order}/shipments", [(pin, 3)], carrier="DHL")
+    backs = [(await post(service, f"/orders/{order}/returns", [(pin, 1)])).json()["refund_id"] for _ in range(3)]
+    assert [back is None for back in backs] == [True, False, False]
+    assert await stock(db, pin) == (10, 0)
+    await Sweeper(app.state.transactions, app.state.providers).refunds()
+    given = await db.fetchval("select sum(refunded_minor) from payments where order_id = $1", UUID(order))
+    assert given == 2

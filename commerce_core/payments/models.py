@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from commerce_core.db import Table
 
 PROCESSING, SUCCEEDED, FAILED = "processing", "succeeded", "failed"
-LATE = "late"  # taken after the payment had been given up; it goes back
+LATE = "late"  # taken after the payment had been given up, or not the amount that was asked for; it goes back
 _STATUSES = f"('{PROCESSING}', '{SUCCEEDED}', '{FAILED}', '{LATE}')"
 
 

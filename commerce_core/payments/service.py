@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import structlog
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -76,11 +77,14 @@ async def claim(session: AsyncSession, payment_id: UUID) -> Charge | None:
 async def settle(session: AsyncSession, payment_id: UUID, outcome: Outcome) -> None:
     """Write down what became of a payment, whoever tells it and however often. What succeeded stays so.
 
-    Money that came too late (the payment was given up, its order may be gone) goes back by itself.
+    Money that came too late (the payment was given up, its order may be gone) goes back by itself, and so does another
+    amount than was asked for: the order can be paid again.
     """
     of_payment = select(Payment.order_id).where(Payment.payment_id == payment_id)
     order = await states.locked(session, of_payment.scalar_subquery())
     payment = await get(session, payment_id)
+    if outcome.status == "succeeded" and outcome.amount_minor == 0:
+        outcome = replace(outcome, status="failed", failure="nothing_taken")
     if outcome.status == "pending":
         if datetime.now(UTC) - payment.created_at < GIVEN_UP:
             await _refer(session, payment, outcome)
@@ -90,7 +94,7 @@ async def settle(session: AsyncSession, payment_id: UUID, outcome: Outcome) -> N
         return
     asked, told = (payment.amount_minor, payment.currency), (outcome.amount_minor, outcome.currency)
     if outcome.status == "succeeded" and asked != told:
-        await happened(session, payment_id, "amount_differs", outcome.amount_minor, currency=outcome.currency)
+        await _differs(session, payment, outcome)
         return
     if outcome.status == "failed":
         await _ended(session, payment, outcome, FAILED)
@@ -101,7 +105,7 @@ async def settle(session: AsyncSession, payment_id: UUID, outcome: Outcome) -> N
         await paid(session, order.order_id)
         await ledger.captured(session, payment)
     else:
-        await _came_late(session, payment, outcome)
+        await _goes_back(session, payment, outcome, "came too late")
 
 
 async def ask(transactions: Transactions, provider: Provider, charge: Charge) -> bool:
@@ -142,8 +146,19 @@ async def paid(session: AsyncSession, order_id: UUID) -> None:
     await states.move(session, order_id, states.PAID, actor=ACTOR)
 
 
-async def _came_late(session: AsyncSession, payment: Payment, outcome: Outcome) -> None:
+async def _differs(session: AsyncSession, payment: Payment, outcome: Outcome) -> None:
+    """What was taken instead is what this payment was of from now on, for the books and the refund."""
+    if payment.status == PROCESSING:
+        await stock.unpin(session, payment.order_id)
+    structlog.get_logger().error("amount_differs", payment_id=str(payment.payment_id))
+    await happened(session, payment.payment_id, "amount_differs", outcome.amount_minor, currency=outcome.currency)
+    payment.amount_minor, payment.currency = outcome.amount_minor, outcome.currency
+    await session.flush()
+    await _goes_back(session, payment, replace(outcome, failure="amount_differs"), "not the amount that was asked for")
+
+
+async def _goes_back(session: AsyncSession, payment: Payment, outcome: Outcome, reason: str) -> None:
     """Books what was taken, and the refund that the sweeper will ask for."""
     await _ended(session, payment, outcome, LATE)
     await ledger.captured(session, payment)
-    await refunds.request(session, payment.payment_id, payment.amount_minor, reason="came too late", actor=ACTOR)
+    await refunds.request(session, payment.payment_id, payment.amount_minor, reason=reason, actor=ACTOR)

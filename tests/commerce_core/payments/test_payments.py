@@ -170,16 +170,35 @@ async def test_an_order_whose_hold_ended_cannot_be_paid(ann, db, ordered):
     assert await charges(db, order_id) == 0
 
 
-async def test_another_amount_than_was_asked_for_pays_nothing(ann, app, db, ordered):
+@pytest.mark.parametrize("taken", [(999, "USD"), (1_001, "USD"), (1_000, "EUR")])
+async def test_another_amount_than_was_asked_for_goes_back_and_the_order_can_be_paid(
+    ann, bank, sweeper, db, ordered, taken
+):
+    order_id, soap = await ordered(2)
+    payment = UUID((await ann.pay(order_id, "card_later")).json()["payment_id"])
+    mine = "update sandbox.requests set amount_minor = $2, currency = $3 where request_id = $1"
+    await db.execute(mine, payment, *taken)
+    headers, body = await bank.tell(payment)
+    for _ in range(2):
+        assert (await ann.client.post("/webhooks/sandbox", content=body, headers=headers)).status_code == 204
+    assert not await db.fetchval("select pinned from stock_holds where product_id = $1", soap)
+    assert await sweeper.refunds() == 1
+    ended = (await ann.send("GET", f"/payments/{payment}")).json()
+    assert (ended["status"], ended["failure"]) == ("late", "amount_differs")
+    assert (ended["amount_minor"], ended["currency"], ended["refunded_minor"]) == (*taken, taken[0])
+    kinds = await db.fetch("select kind, amount_minor from payment_events where payment_id = $1", payment)
+    assert [tuple(row) for row in kinds].count(("amount_differs", taken[0])) == 1
+    assert (await ann.pay(order_id)).json()["status"] == "succeeded"
+    assert await stock(db, soap) == (10, 2, 0)
+
+
+async def test_a_payment_of_nothing_has_failed(ann, app, ordered):
     order_id, _ = await ordered(2)
     payment = UUID((await ann.pay(order_id, "card_later")).json()["payment_id"])
     async with app.state.transactions() as session:
-        await settle(session, payment, Outcome("succeeded", 999, "USD", "r"))
-    assert (await ann.send("GET", f"/orders/{order_id}")).json()["status"] == "placed"
-    kinds = await db.fetch("select kind, amount_minor from payment_events where payment_id = $1", payment)
-    assert ("amount_differs", 999) in [tuple(row) for row in kinds]
-    async with app.state.transactions() as session:
-        await settle(session, payment, Outcome("failed", 1_000, "USD", None, "gone"))
+        await settle(session, payment, Outcome("succeeded", 0, "USD", "r"))
+    ended = (await ann.send("GET", f"/payments/{payment}")).json()
+    assert (ended["status"], ended["failure"]) == ("failed", "nothing_taken")
 
 
 async def test_money_that_comes_too_late_goes_back(ann, app, bank, sweeper, db, ordered):

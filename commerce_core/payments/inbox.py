@@ -17,6 +17,7 @@ from commerce_core.payments.providers import Notice, Outcome
 
 MOST_ATTEMPTS = 12  # over about an hour and a half: after that a payment we do not know is not ours
 FIRST_RETRY = timedelta(seconds=1)
+PUT_OFF = timedelta(minutes=1)
 
 Key = tuple[str, str]
 
@@ -52,6 +53,11 @@ async def waiting(session: AsyncSession, *, most: int) -> list[Key]:
     query = select(WebhookMessage.source, WebhookMessage.external_id).where(WebhookMessage.handled_at.is_(None))
     due = query.where(WebhookMessage.next_at <= func.clock_timestamp()).order_by(WebhookMessage.next_at).limit(most)
     return [(row.source, row.external_id) for row in (await session.execute(due)).all()]
+
+
+async def put_off(session: AsyncSession, key: Key) -> None:
+    """Something is wrong with it, or with us: it is tried again, and does not stand before others until then."""
+    await _write(session, key, next_at=func.clock_timestamp() + PUT_OFF)
 
 
 async def _locked(session: AsyncSession, key: Key) -> WebhookMessage | None:

@@ -16,6 +16,7 @@ from commerce_core.fulfilment.listings import standing
 from commerce_core.idempotency import REPLAYED, Idempotent
 from commerce_core.orders import access
 from commerce_core.payments import inbox, listings, refunds, service
+from commerce_core.payments.models import PROCESSING
 from commerce_core.payments.providers import Charge, ForgedNotice, Provider
 from commerce_core.payments.schemas import Begun, PaymentBody, PaymentDetail, RefundBody, RefundDetail
 from commerce_core.payments.sweep import give_back
@@ -60,7 +61,10 @@ async def pay(
     reached("payment_begun")
     if REPLAYED in answer.headers:
         async with transactions() as session:
-            charge = await service.claim(session, payment_id)
+            claimed = await service.claim(session, payment_id)
+            if claimed is None and (await listings.get(session, payment_id)).status == PROCESSING:
+                raise ShopError(409, "request_in_flight", "the provider is just being asked; ask again soon")
+        charge = claimed[1] if claimed else None
     if charge is not None:
         await service.ask(transactions, provider, charge)
     async with transactions() as session:

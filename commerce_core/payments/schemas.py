@@ -48,8 +48,8 @@ class PaymentDetail(BaseModel):
     amount_minor: int
     refunded_minor: int = Field(description="given back, or on its way")
     status: Status = Field(
-        description="`processing`: the provider has yet to tell; ask again. `late`: taken when the payment was given up,"
-        " or not the amount that was asked for; it goes back, and the order can be paid again if it is still open"
+        description="`processing`: the provider has yet to tell; ask again. `late`: taken after the payment was given"
+        " up, or not the amount that was asked for; it goes back, and an order that is still open can be paid again"
     )
     failure: str | None = Field(description="why it failed, in the provider's words", examples=["card_declined"])
     created_at: datetime

@@ -55,23 +55,17 @@ async def begin(session: AsyncSession, order_id: UUID, *, provider: str, method:
     return Charge(payment_id, order_id, method, order.total_minor, order.currency)
 
 
-async def claim(session: AsyncSession, payment_id: UUID) -> Charge | None:
-    """What to ask the provider, claimed by whoever calls; None when it has ended.
-
-    ShopError 409 `request_in_flight` while somebody else is asking.
-    """
+async def claim(session: AsyncSession, payment_id: UUID) -> tuple[str, Charge] | None:
+    """The provider and what to ask of it, claimed by whoever calls; None when it has ended or is being asked."""
     mine = (
         update(Payment)
         .where(Payment.payment_id == payment_id, Payment.status == PROCESSING)
         .where(Payment.claimed_until <= func.clock_timestamp())
         .values(claimed_until=_CLAIMED_UNTIL)
+        .returning(Payment.provider, Payment.order_id, Payment.method, Payment.amount_minor, Payment.currency)
     )
-    if (await session.execute(mine.returning(Payment.payment_id))).one_or_none() is not None:
-        payment = await get(session, payment_id)
-        return Charge(payment_id, payment.order_id, payment.method, payment.amount_minor, payment.currency)
-    if (await get(session, payment_id)).status == PROCESSING:
-        raise ShopError(409, "request_in_flight", "the provider is just being asked; ask again soon")
-    return None
+    row = (await session.execute(mine)).one_or_none()
+    return None if row is None else (row.provider, Charge(payment_id, *row[1:]))
 
 
 async def settle(session: AsyncSession, payment_id: UUID, outcome: Outcome) -> None:

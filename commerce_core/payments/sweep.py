@@ -1,10 +1,15 @@
 """Finishes what others left half done: payments and refunds whose claim ran out, webhooks that could not be handled,
 orders that were not paid, holds that ended, invoices that are due. Every worker of the shop sweeps; what one is at, the
 others leave to it.
+
+Each of these goes round by itself, and a few questions to providers are open at once: one that is not answered holds up
+neither the rest nor, for long, the next. What fails is left for a later round, and the others are done.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -18,12 +23,14 @@ from commerce_core.invoices.schemas import Seller
 from commerce_core.orders import states
 from commerce_core.orders.models import Order
 from commerce_core.payments import inbox, refunds, service
-from commerce_core.payments.listings import get
 from commerce_core.payments.models import PROCESSING, Payment
 from commerce_core.payments.providers import Provider, Unreachable
 from commerce_core.promotions import redeeming
 
 MOST = 50
+QUESTIONS_AT_ONCE = 5  # each has a connection only before and after
+
+T = TypeVar("T")
 
 
 class Sweeper:
@@ -38,18 +45,9 @@ class Sweeper:
 
     async def run(self, every_s: float) -> None:
         """Sweep until cancelled, through restarts of the database."""
-        while True:
+        async with asyncio.TaskGroup() as rounds:
             for step in (self.payments, self.refunds, self.webhooks, self.orders, self.holds, self.papers):
-                end_if_cancelled()
-                await self._attempt(step)
-            await asyncio.sleep(every_s)
-
-    async def _attempt(self, step: Callable[[], Awaitable[int]]) -> None:
-        try:
-            if done := await step():
-                structlog.get_logger().info("swept", what=step.__name__, count=done)
-        except Exception as error:  # the next round may do better; what was half done stays as it was
-            structlog.get_logger().warning("sweep_failed", what=step.__name__, error=type(error).__name__)
+                rounds.create_task(_again_and_again(step, every_s))
 
     async def payments(self) -> int:
         """Ask again about payments that nobody is asking about any more."""
@@ -57,23 +55,30 @@ class Sweeper:
             left = select(Payment.payment_id).where(Payment.status == PROCESSING)
             left = left.where(Payment.claimed_until <= func.clock_timestamp()).order_by(Payment.claimed_until)
             found = (await session.scalars(left.limit(MOST))).all()
-        return sum([await pay(self._transactions, self._providers, one) for one in found])
+        ask = partial(pay, self._transactions, self._providers)
+        return await _each("payments", found, ask, at_once=QUESTIONS_AT_ONCE)
 
     async def refunds(self) -> int:
         """Ask for the refunds that wait."""
         async with self._transactions() as session:
             found = await refunds.waiting(session, most=MOST)
-        return sum([await give_back(self._transactions, self._providers, one) for one in found])
+        ask = partial(give_back, self._transactions, self._providers)
+        return await _each("refunds", found, ask, at_once=QUESTIONS_AT_ONCE)
 
     async def webhooks(self) -> int:
         """Handle what could not be handled when it came."""
         async with self._transactions() as session:
             found = await inbox.waiting(session, most=MOST)
-        done = 0
-        for key in found:
+        return await _each("webhooks", found, self._handle)
+
+    async def _handle(self, key: inbox.Key) -> bool:
+        try:
             async with self._transactions() as session:
-                done += await inbox.handle(session, key)
-        return done
+                return await inbox.handle(session, key)
+        except Exception:
+            async with self._transactions() as session:  # behind the others, and not for the last time
+                await inbox.put_off(session, key)
+            raise
 
     async def orders(self) -> int:
         """Cancel orders that were not paid in time, and free what was held or reserved for them.
@@ -91,7 +96,7 @@ class Sweeper:
         )
         async with self._transactions() as session:
             found = (await session.scalars(over)).all()
-        return sum([await self._expire(order_id) for order_id in found])
+        return await _each("orders", found, self._expire)
 
     async def _expire(self, order_id: UUID) -> bool:
         async with self._transactions() as session:
@@ -118,13 +123,46 @@ class Sweeper:
             return await invoices.issue(session, self._seller)
 
 
+async def _again_and_again(step: Callable[[], Awaitable[int]], every_s: float) -> None:
+    while True:
+        end_if_cancelled()
+        try:
+            if done := await step():
+                structlog.get_logger().info("swept", what=step.__name__, count=done)
+        except Exception as error:  # the next round may do better; what was half done stays as it was
+            _failed(step.__name__, error)
+        await asyncio.sleep(every_s)
+
+
+async def _each(what: str, found: Sequence[T], do: Callable[[T], Awaitable[bool]], *, at_once: int = 1) -> int:
+    """Do it to each of them, whether one fails or not; to how many it was done."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def to(one: T) -> bool:
+        async with gate:
+            try:
+                return await do(one)
+            except Exception as error:
+                _failed(what, error)
+                return False
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(to(one)) for one in found]
+    return sum(task.result() for task in tasks)
+
+
+def _failed(what: str, error: Exception) -> None:
+    structlog.get_logger().warning("sweep_failed", what=what, error=type(error).__name__)
+
+
 async def pay(transactions: Transactions, providers: Mapping[str, Provider], payment_id: UUID) -> bool:
     """Claim a payment, put it to its provider, and write down what became of it; whether that is known now."""
     async with transactions() as session:
-        charge = await service.claim(session, payment_id)
-        if charge is None:
-            return True
-        provider = providers.get((await get(session, payment_id)).provider)
+        claimed = await service.claim(session, payment_id)
+    if claimed is None:  # somebody else has ended it, or is just asking
+        return False
+    name, charge = claimed
+    provider = providers.get(name)
     # None: its secrets were taken away; what is asked of it waits until they are back.
     return provider is not None and await service.ask(transactions, provider, charge)
 

@@ -1,13 +1,12 @@
 """The commerce core as a web application: `uvicorn --factory commerce_core.app:app`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from fastapi import FastAPI
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 import commerce_core.accounts.me
@@ -33,7 +32,7 @@ from commerce_core.accounts import limits, mails, sessions
 from commerce_core.accounts.dependencies import prepare
 from commerce_core.checkout.rates import shipping_by_total, taxes_by_region
 from commerce_core.checkout.service import Terms
-from commerce_core.db import create_engine, transactions
+from commerce_core.db import create_engine, end_if_cancelled, transactions
 from commerce_core.errors import map_errors
 from commerce_core.events.service import ensure_partitions
 from commerce_core.export.stream import ArrowExports
@@ -50,21 +49,37 @@ _HOUSE_EVERY_S = 6 * 3600
 _HOUSE_RETRY_S = 60
 
 
+Chore = Callable[..., Awaitable[int]]  # of a session and, by name, `now`
+
+
+async def _partitions(session: AsyncSession, *, now: datetime) -> int:
+    """Keep a week of click partitions ready."""
+    await ensure_partitions(session, now.date(), now.date() + _PARTITIONS_AHEAD)
+    return 0
+
+
 async def _keep_house(engine: AsyncEngine) -> None:
-    """Keep a week of click partitions ready, and forget what is of no use any more. Nothing depends on it soon."""
+    """Do all the chores, again and again. Nothing depends on them soon."""
     while True:
         now = datetime.now(UTC)
-        wait = _HOUSE_EVERY_S
-        try:
+        chores: Sequence[Chore] = (_partitions, idempotency.prune, sessions.prune, mails.prune, limits.prune)
+        done = [await _done(engine, chore, now) for chore in chores]
+        await asyncio.sleep(_HOUSE_EVERY_S if all(done) else _HOUSE_RETRY_S)
+
+
+async def _done(engine: AsyncEngine, chore: Chore, now: datetime) -> bool:
+    """Do it, in a transaction each time, until nothing of it is left; whether that went well. If not, the others are
+    done all the same."""
+    try:
+        left = 1
+        while left:
+            end_if_cancelled()
             async with AsyncSession(engine) as session, session.begin():
-                await ensure_partitions(session, now.date(), now.date() + _PARTITIONS_AHEAD)
-            for prune in (idempotency.prune, sessions.prune, mails.prune, limits.prune):
-                async with AsyncSession(engine) as session, session.begin():
-                    await prune(session, now=now)
-        except (SQLAlchemyError, OSError) as error:
-            structlog.get_logger().warning("house_not_kept", error=type(error).__name__)
-            wait = _HOUSE_RETRY_S
-        await asyncio.sleep(wait)
+                left = await chore(session, now=now)
+    except Exception as error:  # a driver has many for a database that is not there
+        structlog.get_logger().warning("house_not_kept", what=chore.__module__, error=type(error).__name__)
+        return False
+    return True
 
 
 def _providers(settings: Settings, engine: AsyncEngine) -> dict[str, Provider]:

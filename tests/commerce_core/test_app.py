@@ -1,14 +1,18 @@
 """What holds for every route: one error shape, request ids, limits, log lines that name nobody, a full OpenAPI."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 from fastapi import APIRouter
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.testing import capture_logs
 
 from commerce_core.app import create_app
 from commerce_core.dependencies import Transaction
+from commerce_core.idempotency import prune
 from commerce_core.middleware import MAX_BODY_BYTES
 from commerce_core.migrate import upgrade
 from commerce_core.settings import Settings
@@ -115,6 +119,35 @@ async def test_the_shop_keeps_house(settings, db):
         while await db.fetchval(left):
             await asyncio.sleep(0.05)
     assert await db.fetchval("select to_regclass('clicks_' || to_char(now() + interval '1 day', 'YYYYMMDD'))")
+
+
+async def test_one_chore_that_fails_keeps_none_of_the_others(settings, db, monkeypatch):
+    async def fails(*_, **__):
+        raise OperationalError("delete", {}, Exception())
+
+    monkeypatch.setattr("commerce_core.idempotency.prune", fails)
+    await db.execute("insert into auth_throttle (key, until) values ('\\x01', now() - interval '1 second')")
+    app = create_app(settings)
+    async with app.router.lifespan_context(app), asyncio.timeout(30):
+        while await db.fetchval("select count(*) from auth_throttle"):
+            await asyncio.sleep(0.05)
+
+
+async def test_old_keys_are_forgotten_a_few_at_a_time_until_none_is_left(app, settings, db, monkeypatch):
+    monkeypatch.setattr("commerce_core.idempotency.PRUNED_AT_ONCE", 3)
+    await db.execute(
+        "insert into idempotency_keys (principal, key, fingerprint, status, body, at)"
+        " select 'many', n::text, '', 200, '', now() - interval '8 days' + (n > 7)::int * interval '2 days'"
+        " from generate_series(1, 8) n"
+    )
+    async with AsyncSession(app.state.engine) as session:
+        assert await prune(session, now=datetime.now(UTC)) == 3
+    left = "select count(*) from idempotency_keys where principal = 'many'"
+    another = create_app(settings)
+    async with another.router.lifespan_context(another), asyncio.timeout(30):
+        while await db.fetchval(left) > 1:
+            await asyncio.sleep(0.05)
+    assert await db.fetchval(left) == 1
 
 
 @pytest.mark.parametrize("path", ["/ready", "/products", "/export/orders?day=2017-01-01"])

@@ -9,7 +9,7 @@ from commerce_core.errors import ShopError
 from commerce_core.payments.models import Payment, Refund
 from commerce_core.payments.schemas import PaymentDetail, RefundDetail
 
-_OF_PAYMENT = [getattr(Payment, name) for name in PaymentDetail.model_fields if name != "refunds"]
+_OF_PAYMENT = [name for name in PaymentDetail.model_fields if name not in {"action", "refunds"}]
 _OF_REFUND = [getattr(Refund, name) for name in RefundDetail.model_fields]
 
 
@@ -26,13 +26,11 @@ def not_found(payment_id: UUID) -> ShopError:
     return ShopError(404, "payment_not_found", f"no payment {payment_id}")
 
 
-async def detail(session: AsyncSession, payment_id: UUID) -> PaymentDetail:
-    """A payment with its refunds, the oldest first; ShopError 404 `payment_not_found`."""
-    payment = await get(session, payment_id)
-    query = select(*_OF_REFUND).where(Refund.payment_id == payment_id).order_by(Refund.refund_id)
+async def detail(session: AsyncSession, payment: Payment) -> PaymentDetail:
+    """A payment with its refunds, the oldest first."""
+    query = select(*_OF_REFUND).where(Refund.payment_id == payment.payment_id).order_by(Refund.refund_id)
     back = [RefundDetail.model_validate(dict(row)) for row in (await session.execute(query)).mappings()]
-    values = {column.key: getattr(payment, column.key) for column in _OF_PAYMENT}
-    return PaymentDetail.model_validate(values | {"refunds": back})
+    return PaymentDetail.model_validate({name: getattr(payment, name) for name in _OF_PAYMENT} | {"refunds": back})
 
 
 async def refund(session: AsyncSession, refund_id: UUID) -> RefundDetail:

@@ -5,7 +5,7 @@ whoever does not know what became of a request may send it again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -33,13 +33,18 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of it. `pending`: the provider will tell; `failed`: nothing was moved, `failure` says why."""
+    """What became of it. `pending`: the provider will tell; `failed`: nothing was moved, `failure` says why.
+
+    `action` is what the shopper's browser needs to go on with a pending charge, in words that only the provider's own
+    script reads. With it the charge can be completed: it is for the shopper alone, and neither kept nor logged.
+    """
 
     status: Literal["succeeded", "failed", "pending"]
     amount_minor: int
     currency: str
     reference: str | None = None
     failure: str | None = None
+    action: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,10 @@ class Provider(Protocol):
 
     async def charge(self, charge: Charge) -> Outcome:
         """Take the money. Unreachable when that is not known."""
+        ...
+
+    async def action(self, reference: str) -> str | None:
+        """The `action` of a pending charge with that reference, as it is now. Unreachable when that is not known."""
         ...
 
     async def give_back(self, back: Return) -> Outcome:

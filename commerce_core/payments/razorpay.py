@@ -3,11 +3,12 @@
 Written from Razorpay's public documentation (orders, capture settings, payments, refunds and their idempotency header,
 webhooks) and tested against a fake made from the same pages: nobody here has an account.
 
-Their flow in ours: `order` makes a Razorpay order with our order's id as its receipt. The shopper pays it in Razorpay's
-checkout, which authorises the money and gives the browser the payment's id: our `method`. `charge` reads that payment
-and its order, so the signature that the browser brings along proves nothing more, and captures it. What nobody captures
-goes back to the shopper by itself. Before the capture our payment's id is put into the notes: it says for whom the
-payment was captured, here when asked again and in the webhook.
+Their flow in ours: the `method` is "checkout". `charge` makes a Razorpay order with our order's id as its receipt; its
+id is the `action`: the shopper pays it in Razorpay's checkout, which authorises the money. `charge`, when asked again,
+finds the payment by the receipt and captures it, so the signature that the browser gets proves nothing more. What no
+one captures goes back to the shopper by itself. Before the capture our payment's id is put into the notes: it says for
+whom the payment was captured, here when asked again and in the webhook. A `method` may also be the id of a payment
+that was made for such an order.
 
 A capture has no idempotency key: a second one is refused, and the payment read again. Refunds have one; how long it
 lasts is not said, so the list of refunds is read first.
@@ -29,6 +30,7 @@ from commerce_core.payments.providers import Charge, ForgedNotice, Notice, Outco
 
 API = "https://api.razorpay.com"
 ANSWERS_WITHIN_S = 20.0  # with all that has to be asked for one answer; the asker's claim lasts longer
+CHECKOUT = "checkout"
 SIGNATURE = "x-razorpay-signature"
 EVENT_ID = "x-razorpay-event-id"
 
@@ -39,11 +41,6 @@ _PAGE = 100  # the most that a list gives
 T = TypeVar("T")
 
 _Notes = Annotated[dict[str, Any], BeforeValidator(lambda notes: notes or {})]  # without any, Razorpay sends a list
-
-
-class _Order(BaseModel):
-    id: str
-    receipt: str | None = None
 
 
 class _Payment(BaseModel):
@@ -69,6 +66,24 @@ class _Payment(BaseModel):
             failure = self.error_reason or self.error_code or self.status
             return Outcome("failed", self.amount, self.currency, failure=failure)
         return Outcome("pending", self.amount, self.currency)
+
+
+class _Payments(BaseModel):
+    items: list[_Payment] = []
+
+
+class _Order(BaseModel):
+    """What we read of an order. Its payments are there when they were asked for."""
+
+    id: str
+    receipt: str | None = None
+    amount: int | None = None
+    currency: str | None = None
+    payments: _Payments = _Payments()
+
+
+class _Orders(BaseModel):
+    items: list[_Order]
 
 
 class _Refund(BaseModel):
@@ -112,7 +127,7 @@ class _Failed(Exception):
 
 
 class Razorpay(Provider):
-    """An account at Razorpay. `method` is a payment's id there, and its reference once it is captured."""
+    """An account at Razorpay. A payment's id there is its reference once it is captured."""
 
     name = "razorpay"
 
@@ -135,18 +150,13 @@ class Razorpay(Provider):
         """End the connections."""
         await self._http.aclose()
 
-    async def order(self, order_id: UUID, amount_minor: int, currency: str) -> str:
-        """What the shopper's checkout pays: the id of a Razorpay order for an order of ours. Unreachable without it.
-
-        Several for one order do no harm: only a payment that `charge` captures is taken.
-        """
-        body = {"amount": amount_minor, "currency": currency, "receipt": str(order_id)}
-        body |= {"payment": {"capture": "manual"}}
-        return _Order.model_validate_json(await self._within(self._ask("POST", "/v1/orders", body))).id
-
     async def charge(self, charge: Charge) -> Outcome:
-        """Capture what the shopper has authorised; `pending` until that is done."""
+        """Capture what the shopper has authorised; `pending` until that is done, with the order that is to be paid."""
         return await self._answer(self._charge(charge), charge.amount_minor, charge.currency)
+
+    async def action(self, reference: str) -> str | None:
+        """None: what has a reference is captured, and asks nothing of the shopper."""
+        return None
 
     async def give_back(self, back: Return) -> Outcome:
         """Refund of a captured payment, at normal speed."""
@@ -172,6 +182,8 @@ class Razorpay(Provider):
         return Notice(headers[EVENT_ID], payment_id, payment.outcome())
 
     async def _charge(self, charge: Charge) -> Outcome:
+        if charge.method == CHECKOUT:
+            return await self._by_checkout(charge)
         if not _ID.fullmatch(charge.method):
             raise _Failed("unknown_method")
         try:
@@ -179,9 +191,37 @@ class Razorpay(Provider):
         except _Refused:  # there is no such payment
             raise _Failed("unknown_method") from None
         order = await self._order(payment.order_id) if payment.order_id else None
-        failure = _misfit(payment, order, charge)
-        if failure:
+        if failure := _misfit(payment, order, charge):
             raise _Failed(failure)
+        return await self._take(payment, charge)
+
+    async def _by_checkout(self, charge: Charge) -> Outcome:
+        """Takes what the shopper has paid in the checkout by now; until then, says what is to be paid there."""
+        orders = [one for one in await self._orders(charge.order_id) if one.receipt == str(charge.order_id)]
+        paid = [
+            payment
+            for order in orders
+            for payment in order.payments.items
+            if payment.status in {"authorized", "captured"} and _misfit(payment, order, charge) is None
+        ]
+        if paid:
+            return await self._take(min(paid, key=lambda payment: payment.status != "captured"), charge)
+        asked = (charge.amount_minor, charge.currency)
+        fitting = [one for one in orders if (one.amount, one.currency) == asked] or [await self._ordered(charge)]
+        return Outcome("pending", *asked, action=fitting[0].id)
+
+    async def _orders(self, order_id: UUID) -> list[_Order]:
+        """Their orders for an order of ours, with their payments."""
+        address = f"/v1/orders?receipt={order_id}&expand%5B%5D=payments&count={_PAGE}"
+        return _Orders.model_validate_json(await self._ask("GET", address)).items
+
+    async def _ordered(self, charge: Charge) -> _Order:
+        """Several for one order of ours do no harm: only a payment that is captured is taken."""
+        body = {"amount": charge.amount_minor, "currency": charge.currency, "receipt": str(charge.order_id)}
+        body |= {"payment": {"capture": "manual"}}
+        return _Order.model_validate_json(await self._ask("POST", "/v1/orders", body))
+
+    async def _take(self, payment: _Payment, charge: Charge) -> Outcome:
         if payment.status in {"authorized", "captured"} and _for(payment) != str(charge.payment_id):
             notes = payment.notes | {"payment_id": str(charge.payment_id)}
             await self._ask("PATCH", f"/v1/payments/{payment.id}", {"notes": notes})

@@ -1,15 +1,17 @@
 """Paying an order, giving money back, and what providers tell."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.audit.service import Audited
 from commerce_core.cart.routes import CartOwner
-from commerce_core.dependencies import OwnTransactions, Transaction
+from commerce_core.dependencies import OwnTransactions
 from commerce_core.errors import ShopError, refusals
 from commerce_core.faults import reached
 from commerce_core.fulfilment.listings import standing
@@ -17,7 +19,7 @@ from commerce_core.idempotency import REPLAYED, Idempotent
 from commerce_core.orders import access
 from commerce_core.payments import inbox, listings, refunds, service
 from commerce_core.payments.models import PROCESSING
-from commerce_core.payments.providers import Charge, ForgedNotice, Provider
+from commerce_core.payments.providers import Charge, ForgedNotice, Provider, Unreachable
 from commerce_core.payments.schemas import Begun, PaymentBody, PaymentDetail, RefundBody, RefundDetail
 from commerce_core.payments.sweep import give_back
 from commerce_core.principals import Principal, require
@@ -39,7 +41,8 @@ Providers = Annotated[Mapping[str, Provider], Depends(_providers)]
 async def pay(
     transactions: OwnTransactions, providers: Providers, owner: CartOwner, body: PaymentBody, once: Idempotent
 ) -> PaymentDetail:
-    """Pays an order. `processing` means that the provider has yet to tell: ask again, by this request or by GET.
+    """Pays an order. `processing` means that the provider has yet to tell, or the shopper to do what `action` says: ask
+    again, by this request or by GET.
 
     Nobody's transaction is open while the provider is asked. The same key again takes over where the first got to.
     """
@@ -62,21 +65,41 @@ async def pay(
     if REPLAYED in answer.headers:
         async with transactions() as session:
             claimed = await service.claim(session, payment_id)
-            if claimed is None and (await listings.get(session, payment_id)).status == PROCESSING:
-                raise ShopError(409, "request_in_flight", "the provider is just being asked; ask again soon")
-        charge = claimed[1] if claimed else None
-    if charge is not None:
-        await service.ask(transactions, provider, charge)
+            if claimed is None:
+                return await _ended(session, payment_id)
+        _, charge = claimed
+    shown = await service.ask(transactions, provider, charge) if charge else None
+    if shown is not None:
+        return shown
     async with transactions() as session:
-        return await listings.detail(session, payment_id)
+        return await listings.detail(session, await listings.get(session, payment_id))
+
+
+async def _ended(session: AsyncSession, payment_id: UUID) -> PaymentDetail:
+    payment = await listings.get(session, payment_id)
+    if payment.status == PROCESSING:
+        raise ShopError(409, "request_in_flight", "the provider is just being asked; ask again soon")
+    return await listings.detail(session, payment)
 
 
 @router.get("/payments/{payment_id}", responses=refusals(401, 404, 422))
-async def get_payment(transaction: Transaction, payment_id: UUID, owner: CartOwner) -> PaymentDetail:
+async def get_payment(
+    transactions: OwnTransactions,
+    providers: Providers,
+    payment_id: UUID,
+    owner: CartOwner,
+    action: Annotated[bool, Query(description="ask the provider what the shopper still has to do")] = False,
+) -> PaymentDetail:
     """One's own payment, with what went back."""
-    payment = await listings.get(transaction, payment_id)
-    await access.own(transaction, payment.order_id, owner, missing=listings.not_found(payment_id))
-    return await listings.detail(transaction, payment_id)
+    async with transactions() as session:
+        payment = await listings.get(session, payment_id)
+        await access.own(session, payment.order_id, owner, missing=listings.not_found(payment_id))
+        shown = await listings.detail(session, payment)
+    provider = providers.get(payment.provider)
+    if action and payment.status == PROCESSING and payment.reference and provider:
+        with suppress(Unreachable):
+            return shown.model_copy(update={"action": await provider.action(payment.reference)})
+    return shown
 
 
 @router.post(

@@ -1,8 +1,9 @@
 """A bank to play with: no money, real books. They lie in a schema of their own and are written over connections of
 their own, so what the bank has done stays done whatever happens to the shop.
 
-`method` says how it behaves: `card_ok`, `card_declined`, `card_later` (it tells by webhook), `card_silent` (takes the
-money, and its first answer is lost), `card_busy` (does not answer the first time, and has done nothing).
+`method` says how it behaves: `card_ok`, `card_declined`, `card_later` (it tells by webhook), `card_asks` (so too, when
+it has seen the shopper by the `action`), `card_silent` (takes the money, and its first answer is lost), `card_busy`
+(does not answer the first time, and has done nothing).
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import hmac
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from commerce_core.payments.providers import Charge, ForgedNotice, Notice, Outcome, Return, Unreachable
 
-METHODS = ("card_ok", "card_declined", "card_later", "card_silent", "card_busy")
+METHODS = ("card_ok", "card_declined", "card_later", "card_asks", "card_silent", "card_busy")
 SIGNATURE = "sandbox-signature"
 TOLERANCE_S = 300
 
@@ -29,6 +31,8 @@ _ASKED = """
     returning asked, kind, method, amount_minor, currency, moved
 """
 _MOVED = "update sandbox.requests set moved = true where request_id = :request_id and not moved returning request_id"
+
+_WAITS = "select method = 'card_asks' and not moved from sandbox.requests where request_id = :request_id"
 
 
 class Sandbox:
@@ -49,12 +53,21 @@ class Sandbox:
             return self._outcome("failed", row, failure="card_declined")
         if row["method"] == "card_busy" and row["asked"] == 1:
             raise Unreachable("the bank is busy")
-        if row["method"] == "card_later":
-            return self._outcome("succeeded" if row["moved"] else "pending", row, charge.payment_id)
+        if row["method"] in ("card_later", "card_asks"):
+            outcome = self._outcome("succeeded" if row["moved"] else "pending", row, charge.payment_id)
+            waits = row["method"] == "card_asks" and not row["moved"]
+            return replace(outcome, action=f"see-{charge.payment_id}") if waits else outcome
         await self._move(charge.payment_id)
         if row["method"] == "card_silent" and row["asked"] == 1:
             raise Unreachable("the bank's answer was lost")
         return self._outcome("succeeded", row, charge.payment_id)
+
+    async def action(self, reference: str) -> str | None:
+        """As `charge` told it."""
+        request_id = UUID(reference.removeprefix("sandbox-"))
+        async with self._engine.begin() as connection:
+            waits = await connection.execute(text(_WAITS), {"request_id": request_id})
+        return f"see-{request_id}" if waits.scalar_one() else None
 
     async def give_back(self, back: Return) -> Outcome:
         """Always; the same id again is the same return."""

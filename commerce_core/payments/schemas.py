@@ -17,7 +17,9 @@ class PaymentBody(BaseModel):
     order_id: UUID
     provider: Annotated[str, StringConstraints(max_length=40)] = Field(examples=["stripe"])
     method: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
-        description="the provider's name for the means of payment; never a card number", examples=["pm_card_visa"]
+        description="the provider's name for the means of payment; never a card number. `checkout` with Razorpay: the"
+        " shopper chooses it in Razorpay's own checkout",
+        examples=["pm_card_visa"],
     )
 
 
@@ -53,6 +55,14 @@ class PaymentDetail(BaseModel):
     )
     failure: str | None = Field(description="why it failed, in the provider's words", examples=["card_declined"])
     created_at: datetime
+    action: str | None = Field(
+        default=None,
+        description="what the shopper's browser still has to do, for the provider's own script: with Stripe the"
+        " client_secret for `stripe.handleNextAction`, with Razorpay the order_id for its checkout. For the shopper"
+        " alone: it is neither kept nor logged here, and POST with the same key tells it again. When that is done, POST"
+        " with the same key (`request_in_flight`: again soon), or wait: the shop asks by itself. Null when there is"
+        " nothing to do, and from GET without `action`",
+    )
     refunds: list[RefundDetail]
 
 

@@ -22,12 +22,14 @@ from commerce_core.orders import states
 from commerce_core.orders.models import OrderLine
 from commerce_core.payments import ledger, refunds
 from commerce_core.payments.events import happened
-from commerce_core.payments.listings import get
+from commerce_core.payments.listings import detail, get
 from commerce_core.payments.models import FAILED, LATE, PROCESSING, SUCCEEDED, Payment
 from commerce_core.payments.providers import Charge, Outcome, Provider, Unreachable
+from commerce_core.payments.schemas import PaymentDetail
 from commerce_core.promotions import redeeming
 
 CLAIM = timedelta(seconds=60)  # longer than a provider may take to answer
+SOON = timedelta(seconds=5)
 GIVEN_UP = timedelta(hours=1)  # a shopper who has not told the bank by then will not; money that comes later goes back
 ACTOR = "payments"
 
@@ -79,9 +81,10 @@ async def settle(session: AsyncSession, payment_id: UUID, outcome: Outcome) -> N
     payment = await get(session, payment_id)
     if outcome.status == "succeeded" and outcome.amount_minor == 0:
         outcome = replace(outcome, status="failed", failure="nothing_taken")
+    age = datetime.now(UTC) - payment.created_at
     if outcome.status == "pending":
-        if datetime.now(UTC) - payment.created_at < GIVEN_UP:
-            await _refer(session, payment, outcome)
+        if age < GIVEN_UP:
+            await _waits(session, payment, outcome, max(SOON, min(CLAIM, age / 4)))
             return
         outcome = replace(outcome, status="failed", failure="given_up")
     if payment.status in (SUCCEEDED, LATE) or (payment.status == FAILED and outcome.status == "failed"):
@@ -102,24 +105,27 @@ async def settle(session: AsyncSession, payment_id: UUID, outcome: Outcome) -> N
         await _goes_back(session, payment, outcome, "came too late")
 
 
-async def ask(transactions: Transactions, provider: Provider, charge: Charge) -> bool:
-    """Put a claimed payment to its provider and write down what became of it; whether that is known now."""
+async def ask(transactions: Transactions, provider: Provider, charge: Charge) -> PaymentDetail | None:
+    """Put a claimed payment to its provider and write down what became of it; how it stands, with the provider's
+    `action`. None when the provider did not answer."""
     try:
         outcome = await provider.charge(charge)
     except Unreachable:
-        return False
+        return None
     reached("charged")
     async with transactions() as session:
         await settle(session, charge.payment_id, outcome)
+        shown = await detail(session, await get(session, charge.payment_id))
     reached("settled")
-    return outcome.status != "pending"
+    return shown.model_copy(update={"action": outcome.action if shown.status == PROCESSING else None})
 
 
-async def _refer(session: AsyncSession, payment: Payment, outcome: Outcome) -> None:
-    """The provider knows it under this name, and has yet to tell."""
-    if payment.reference is None and outcome.reference is not None:
-        same = Payment.payment_id == payment.payment_id
-        await session.execute(update(Payment).where(same).values(reference=outcome.reference))
+async def _waits(session: AsyncSession, payment: Payment, outcome: Outcome, pause: timedelta) -> None:
+    """The provider knows it under this name, and has yet to tell. Who asks next need not wait for the claim's end: the
+    shopper may be back soon."""
+    values = {"reference": payment.reference or outcome.reference, "claimed_until": func.clock_timestamp() + pause}
+    mine = (Payment.payment_id == payment.payment_id) & (Payment.status == PROCESSING)
+    await session.execute(update(Payment).where(mine).values(**values))
 
 
 async def _ended(session: AsyncSession, payment: Payment, outcome: Outcome, status: str) -> None:

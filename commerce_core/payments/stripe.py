@@ -20,7 +20,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import stripe
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Field
 from stripe import StripeObject
 
 from commerce_core.payments.providers import Charge, ForgedNotice, Notice, Outcome, Provider, Return, Unreachable
@@ -56,6 +56,7 @@ class _Intent(BaseModel):
     currency: str
     metadata: _Metadata = {}
     last_payment_error: _Error | None = None
+    client_secret: str | None = Field(default=None, repr=False)
 
     def outcome(self) -> Outcome:
         """Without a means of payment nothing was taken and nothing will be; what waits for the shopper is pending."""
@@ -67,7 +68,9 @@ class _Intent(BaseModel):
         if self.status in {"requires_payment_method", "canceled"}:
             error = self.last_payment_error or _Error()
             return Outcome("failed", amount, currency, self.id, error.decline_code or error.code or self.status)
-        return Outcome("pending", amount, currency, self.id)
+        # With it the browser's `stripe.handleNextAction` shows the bank's page.
+        action = self.client_secret if self.status == "requires_action" else None
+        return Outcome("pending", amount, currency, self.id, action=action)
 
 
 class _Refund(BaseModel):
@@ -117,6 +120,10 @@ class Stripe(Provider):
     async def charge(self, charge: Charge) -> Outcome:
         """Make a PaymentIntent and confirm it at once. `pending` while the shopper's bank wants to see the shopper."""
         return await self._answer(self._charge(charge), charge.amount_minor, charge.currency)
+
+    async def action(self, reference: str) -> str | None:
+        """The intent's client_secret while the shopper's bank wants to see the shopper."""
+        return (await self._answer(self._now(reference), 0, "")).action
 
     async def give_back(self, back: Return) -> Outcome:
         """Refund of a PaymentIntent."""

@@ -163,8 +163,10 @@ async def pay(transactions: Transactions, providers: Mapping[str, Provider], pay
         return False
     name, charge = claimed
     provider = providers.get(name)
-    # None: its secrets were taken away; what is asked of it waits until they are back.
-    return provider is not None and await service.ask(transactions, provider, charge)
+    if provider is None:  # its secrets were taken away; what is asked of it waits until they are back
+        return False
+    shown = await service.ask(transactions, provider, charge)
+    return shown is not None and shown.status != PROCESSING
 
 
 async def give_back(transactions: Transactions, providers: Mapping[str, Provider], refund_id: UUID) -> bool:

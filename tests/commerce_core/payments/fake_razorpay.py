@@ -71,6 +71,8 @@ class FakeRazorpay:
         body = json.loads(request.body) if request.body else {}
         if request.verb == "POST" and parts.path == "/v1/orders":
             return self._order(body)
+        if request.verb == "GET" and parts.path == "/v1/orders":
+            return self._orders(parse_qs(parts.query))
         if found := re.fullmatch(r"/v1/orders/(\w+)", parts.path):
             return _said(200, self._known(self.orders, found[1]))
         found = re.fullmatch(r"/v1/payments/(\w+)(/\w+)?", parts.path)
@@ -102,6 +104,18 @@ class FakeRazorpay:
         order = {"id": f"order_{next(self._numbers):014}", "entity": "order", "amount_paid": 0, "status": "created"}
         self.orders[order["id"]] = order | {name: body[name] for name in ("amount", "currency", "receipt", "payment")}
         return _said(200, self.orders[order["id"]])
+
+    def _orders(self, asked: dict[str, list[str]]) -> Answer:
+        """The newest first; `receipt` is looked for as a part, as the documentation may be read."""
+        [receipt], [count] = asked["receipt"], asked.get("count", ["10"])
+        found = [order for order in reversed(self.orders.values()) if receipt in order["receipt"]][: int(count)]
+        if asked.get("expand[]") == ["payments"]:
+            found = [order | {"payments": self._of_order(order["id"])} for order in found]
+        return _said(200, {"entity": "collection", "count": len(found), "items": found})
+
+    def _of_order(self, order_id: str) -> dict:
+        items = [payment for payment in self.payments.values() if payment["order_id"] == order_id]
+        return {"entity": "collection", "count": len(items), "items": items}
 
     def _capture(self, payment: dict, body: dict) -> Answer:
         if payment["status"] == "captured":

@@ -104,7 +104,7 @@ async def test_an_unknown_means_of_payment_has_failed(case):
 async def test_what_waits_for_the_shopper_is_pending_however_often_one_asks(case):
     charge = case.waiting()
     outcome = await case.provider.charge(charge)
-    assert outcome == Outcome("pending", charge.amount_minor, charge.currency, outcome.reference)
+    assert outcome == Outcome("pending", charge.amount_minor, charge.currency, outcome.reference, action=outcome.action)
     assert await case.provider.charge(charge) == outcome
     assert case.taken(charge) == []
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from commerce_core.payments.providers import Charge, ForgedNotice, Outcome, Return, Unreachable
+from commerce_core.payments.razorpay import CHECKOUT
 from tests.commerce_core.payments.cases import uuid7
 from tests.commerce_core.payments.door import Answer
 from tests.commerce_core.payments.fake_razorpay import signed
@@ -18,21 +19,52 @@ def payment(case, charge) -> dict:
     return case.stand_in.payments[charge.method]
 
 
-async def test_from_an_order_by_the_checkout_to_the_money(razorpay_case):
-    order_id = uuid4()
-    theirs = await razorpay_case.provider.order(order_id, 29500, "INR")
-    made = razorpay_case.stand_in.orders[theirs]
-    assert (made["amount"], made["currency"], made["receipt"]) == (29500, "INR", str(order_id))
+async def test_the_shopper_pays_an_order_of_theirs_in_the_checkout_and_it_is_found_by_its_receipt(razorpay_case):
+    charge = Charge(uuid7(), uuid4(), CHECKOUT, 29500, "INR")
+    asks = await razorpay_case.provider.charge(charge)
+    assert asks == Outcome("pending", 29500, "INR", action=asks.action)
+    made = razorpay_case.stand_in.orders[asks.action]
+    assert (made["amount"], made["currency"], made["receipt"]) == (29500, "INR", str(charge.order_id))
     assert made["payment"] == {"capture": "manual"}
-    charge = Charge(uuid7(), order_id, razorpay_case.stand_in.checkout(theirs), 29500, "INR")
-    assert await razorpay_case.provider.charge(charge) == Outcome("succeeded", 29500, "INR", charge.method)
+    razorpay_case.stand_in.checkout(asks.action, status="failed")
+    assert await razorpay_case.provider.charge(charge) == asks
+    paid = razorpay_case.stand_in.checkout(asks.action)
+    for _ in range(2):
+        assert await razorpay_case.provider.charge(charge) == Outcome("succeeded", 29500, "INR", paid)
+    assert razorpay_case.stand_in.captures == [(paid, 29500)]
+    assert razorpay_case.stand_in.payments[paid]["notes"] == {"payment_id": str(charge.payment_id)}
+    assert razorpay_case.door.asked("POST /v1/orders") == 1
+
+
+async def test_of_two_that_the_shopper_has_made_one_is_taken_and_the_same_again(razorpay_case):
+    charge = Charge(uuid7(), uuid4(), CHECKOUT, 100, "INR")
+    theirs = (await razorpay_case.provider.charge(charge)).action
+    for _ in range(2):
+        razorpay_case.stand_in.checkout(theirs)
+    outcome = await razorpay_case.provider.charge(charge)
+    assert outcome.status == "succeeded"
+    assert await razorpay_case.provider.charge(charge) == outcome
+    assert razorpay_case.stand_in.captures == [(outcome.reference, 100)]
+    another = await razorpay_case.provider.charge(replace(charge, payment_id=uuid7(), amount_minor=50))
+    assert another.status == "pending"
+    assert another.action not in {None, theirs}
+
+
+async def test_the_checkout_of_another_order_pays_nothing(razorpay_case):
+    charge = Charge(uuid7(), uuid4(), CHECKOUT, 100, "INR")
+    theirs = (await razorpay_case.provider.charge(charge)).action
+    razorpay_case.stand_in.orders[theirs]["receipt"] += "-2"
+    razorpay_case.stand_in.checkout(theirs)
+    outcome = await razorpay_case.provider.charge(charge)
+    assert outcome.status == "pending"
+    assert outcome.action != theirs
 
 
 async def test_without_an_answer_there_is_no_order(razorpay_case):
     for fault in ("lost", Answer(500, b""), REFUSED):
-        razorpay_case.door.fail(fault)
+        razorpay_case.door.fail(fault, "POST /v1/orders")
         with pytest.raises(Unreachable):
-            await razorpay_case.provider.order(uuid4(), 100, "INR")
+            await razorpay_case.provider.charge(Charge(uuid7(), uuid4(), CHECKOUT, 100, "INR"))
 
 
 async def test_before_the_capture_the_notes_say_for_whom(razorpay_case):

@@ -49,6 +49,21 @@ async def test_a_refund_has_its_key(stripe_case):
     assert (refund["amount"], refund["metadata"]) == (34, {"refund_id": str(back.refund_id)})
 
 
+async def test_the_browser_is_given_what_shows_the_banks_page_as_long_as_the_bank_waits(stripe_case):
+    charge = stripe_case.waiting()
+    pending = await stripe_case.provider.charge(charge)
+    [intent_now] = stripe_case.intents(charge)
+    assert pending.action == intent_now["client_secret"]
+    assert await stripe_case.provider.action(pending.reference) == pending.action
+    assert pending.action not in repr(pending)
+    stripe_case.stand_in.authenticate(pending.reference, success=True)
+    assert await stripe_case.provider.action(pending.reference) is None
+    assert (await stripe_case.provider.charge(charge)).action is None
+    stripe_case.door.fail(REFUSED, "GET /v1/payment_intents/")
+    with pytest.raises(Unreachable):
+        await stripe_case.provider.action(pending.reference)
+
+
 @pytest.mark.parametrize(("success", "status"), [(True, "succeeded"), (False, "failed")])
 async def test_after_the_shopper_answered_the_bank_the_old_pending_answer_is_not_repeated(stripe_case, success, status):
     charge = stripe_case.waiting()

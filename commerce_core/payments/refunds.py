@@ -1,14 +1,21 @@
 """Giving money back: never more than was taken, each part once. Asked for in one transaction, put to the provider
-outside of any, ended in another; whoever dies in between leaves a claim that runs out (see payments/service.py)."""
+outside of any, ended in another; whoever dies in between leaves a claim that runs out (see payments/service.py).
 
-from datetime import timedelta
+What the provider cannot do just now it is asked for again, less and less often. What it will not do is over, and the
+staff hears of it by the bus and the log: POST /payments/{payment_id}/refunds asks again.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.errors import ShopError
 from commerce_core.orders import states
+from commerce_core.outbox.service import tell
 from commerce_core.payments import ledger
 from commerce_core.payments.events import happened
 from commerce_core.payments.listings import get
@@ -16,8 +23,12 @@ from commerce_core.payments.models import FAILED, LATE, PROCESSING, SUCCEEDED, P
 from commerce_core.payments.providers import Outcome, Return
 
 CLAIM = timedelta(seconds=60)
+LONGEST_PAUSE = timedelta(hours=6)
+TOPIC = "refunds"
 
 _NOW = func.clock_timestamp()
+# Until it is asked for again: a quarter of the time that it has waited.
+_PAUSE = func.greatest(CLAIM, func.least(LONGEST_PAUSE, (_NOW - Refund.created_at) * 0.25))
 
 
 async def request(session: AsyncSession, payment_id: UUID, amount_minor: int, *, reason: str, actor: str) -> UUID:
@@ -45,7 +56,7 @@ async def claim(session: AsyncSession, refund_id: UUID) -> tuple[str, Return] | 
     mine = (
         update(Refund)
         .where(Refund.refund_id == refund_id, Refund.status == PROCESSING, Refund.claimed_until <= _NOW)
-        .values(claimed_until=_NOW + CLAIM)
+        .values(claimed_until=_NOW + _PAUSE)
         .returning(Refund.payment_id, Refund.amount_minor)
     )
     row = (await session.execute(mine)).one_or_none()
@@ -72,6 +83,16 @@ async def settle(session: AsyncSession, refund_id: UUID, outcome: Outcome) -> No
     else:
         less = update(Payment).where(Payment.payment_id == payment_id)
         await session.execute(less.values(refunded_minor=Payment.refunded_minor - refund.amount_minor))
+        await _refused(session, payment, refund, outcome.failure)
+
+
+async def _refused(session: AsyncSession, payment: Payment, refund: Refund, failure: str | None) -> None:
+    """The shopper still waits for the money, and somebody has to see to it."""
+    ids = {"refund_id": refund.refund_id, "payment_id": payment.payment_id, "order_id": payment.order_id}
+    said: dict[str, Any] = {name: str(one) for name, one in ids.items()} | {"status": FAILED, "failure": failure}
+    structlog.get_logger().error("refund_refused", **said)
+    said |= {"amount_minor": refund.amount_minor, "currency": payment.currency, "at": datetime.now(UTC).isoformat()}
+    await tell(session, TOPIC, str(payment.order_id), said)
 
 
 async def waiting(session: AsyncSession, *, most: int) -> list[UUID]:

@@ -36,6 +36,8 @@ _FOUND_BY = timedelta(hours=24)  # by then search knows what was sent last; it i
 # Stripe's units for one of ISO 4217's minor units, where they differ.
 _UNITS = {"ISK": Fraction(100), "MGA": Fraction(1, 100)}
 _UNCLEAR = {"UGX"}  # Stripe's page says both: a hundred units, and one
+# Why a refund is not made today, and may be tomorrow. The same key repeats it for a day.
+_FOR_NOW = {"balance_insufficient", "insufficient_funds"}
 
 
 _Metadata = Annotated[dict[str, str], BeforeValidator(lambda metadata: metadata or {})]  # of a refund it may be null
@@ -189,7 +191,13 @@ class Stripe(Provider):
             },
             {"idempotency_key": str(back.refund_id)},
         )
-        return _Refund.model_validate(await self._created(asked)).outcome()
+        try:
+            return _Refund.model_validate(await self._created(asked)).outcome()
+        except _Refused as refused:
+            if str(refused) not in _FOR_NOW:
+                raise
+            reason = str(refused)
+        raise Unreachable(f"stripe: {reason}")
 
     async def _created(self, asked: Coroutine[Any, Any, StripeObject]) -> dict[str, Any]:
         """What was made. _Refused when Stripe says that it will not; other questions may be refused without that."""

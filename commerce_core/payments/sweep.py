@@ -181,7 +181,8 @@ async def give_back(transactions: Transactions, providers: Mapping[str, Provider
         return False
     try:
         outcome = await provider.give_back(back)
-    except Unreachable:
+    except Unreachable as error:
+        structlog.get_logger().warning("refund_waits", refund_id=str(refund_id), reason=str(error))
         return False
     async with transactions() as session:
         await refunds.settle(session, refund_id, outcome)

@@ -219,6 +219,21 @@ async def test_without_the_list_of_refunds_none_is_made(stripe_case):
     assert stripe_case.given_back(back) == []
 
 
+@pytest.mark.parametrize("code", ["balance_insufficient", "insufficient_funds"])
+async def test_a_refund_for_which_the_balance_is_too_low_is_not_over(stripe_case, code):
+    taken = await stripe_case.provider.charge(stripe_case.charge())
+    back = Return(uuid4(), taken.reference, 100, "EUR")
+    error = {"type": "invalid_request_error", "code": code}
+    stripe_case.door.fail(Answer(400, json.dumps({"error": error}).encode()), stripe_case.returns)
+    with pytest.raises(Unreachable, match=code):
+        await stripe_case.provider.give_back(back)
+    assert (await stripe_case.provider.give_back(back)).status == "succeeded"
+    error["code"] = "charge_disputed"
+    stripe_case.door.fail(Answer(400, json.dumps({"error": error}).encode()), stripe_case.returns)
+    outcome = await stripe_case.provider.give_back(Return(uuid4(), taken.reference, 100, "EUR"))
+    assert (outcome.status, outcome.failure) == ("failed", "charge_disputed")
+
+
 # --- webhooks ---------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.cart.models import Cart
@@ -24,15 +24,26 @@ async def own(session: AsyncSession, order_id: UUID, owner: Owner, *, missing: S
 
     ShopError 404 `order_not_found`, or `missing`, when it is not.
     """
-    query = select(Order.order_id).where(Order.order_id == order_id)
-    if owner.user_id is not None:
-        query = query.where(Order.user_id == owner.user_id)
-    else:
-        query = query.join(OrderCheckout, OrderCheckout.order_id == Order.order_id)
-        query = query.join(Cart, Cart.cart_id == OrderCheckout.cart_id)
-        query = query.where(Cart.secret_hash == hashed(owner.secret or ""))
-    if (await session.execute(query)).one_or_none() is None:
+    if (await session.execute(_of(owner, order_id).with_only_columns(Order.order_id))).one_or_none() is None:
         raise missing or ShopError(404, "order_not_found", f"no order {order_id}")
+
+
+async def own_locked(session: AsyncSession, order_id: UUID, owner: Owner) -> Order:
+    """The owner's order, for this transaction alone until it ends; ShopError 404 `order_not_found`."""
+    query = _of(owner, order_id).with_for_update(of=Order).execution_options(populate_existing=True)
+    order = (await session.scalars(query)).one_or_none()
+    if order is None:
+        raise ShopError(404, "order_not_found", f"no order {order_id}")
+    return order
+
+
+def _of(owner: Owner, order_id: UUID) -> Select[tuple[Order]]:
+    query = select(Order).where(Order.order_id == order_id)
+    if owner.user_id is not None:
+        return query.where(Order.user_id == owner.user_id)
+    query = query.join(OrderCheckout, OrderCheckout.order_id == Order.order_id)
+    query = query.join(Cart, Cart.cart_id == OrderCheckout.cart_id)
+    return query.where(Cart.secret_hash == hashed(owner.secret or ""))
 
 
 def is_staff(caller: Principal) -> bool:

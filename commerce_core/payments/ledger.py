@@ -3,24 +3,22 @@
 Accounts: `provider:<name>`, what a provider owes the shop; `sales`, `shipping` and `tax`, what it was for.
 """
 
-from uuid import UUID
+from collections.abc import Sequence
 
 from sqlalchemy import Text, cast, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from commerce_core.checkout.models import OrderCheckout
 from commerce_core.money import allocate
 from commerce_core.payments.models import LedgerEntry, Payment, Refund
 
 REVENUES = ("sales", "shipping", "tax")
+Parts = Sequence[int]  # (REVENUES,) minor units
 
 
-async def captured(session: AsyncSession, payment: Payment) -> None:
-    """The provider has taken the money of an order."""
-    parts = await _parts(session, payment.order_id)
-    await _post(
-        session, f"payment:{payment.payment_id}", payment, [-part for part in allocate(payment.amount_minor, parts)]
-    )
+async def captured(session: AsyncSession, payment: Payment, parts: Parts) -> None:
+    """The provider has taken the money of an order, which costs so much of each of REVENUES."""
+    revenues = [-part for part in allocate(payment.amount_minor, parts)]
+    await _post(session, f"payment:{payment.payment_id}", payment, revenues)
 
 
 async def returned(session: AsyncSession, payment: Payment, refund: Refund) -> None:
@@ -36,12 +34,6 @@ async def returned(session: AsyncSession, payment: Payment, refund: Refund) -> N
     left = {account: int(amount) for account, amount in (await session.execute(booked)).tuples()}
     parts = allocate(refund.amount_minor, [left.get(account, 0) for account in REVENUES])
     await _post(session, f"refund:{refund.refund_id}", payment, parts)
-
-
-async def _parts(session: AsyncSession, order_id: UUID) -> list[int]:
-    columns = (OrderCheckout.goods_minor, OrderCheckout.shipping_minor, OrderCheckout.tax_minor)
-    row = (await session.execute(select(*columns).where(OrderCheckout.order_id == order_id))).one()
-    return list(row)
 
 
 async def _post(session: AsyncSession, cause: str, payment: Payment, revenues: list[int]) -> None:

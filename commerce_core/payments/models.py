@@ -11,6 +11,8 @@ from commerce_core.db import Table
 
 PROCESSING, SUCCEEDED, FAILED = "processing", "succeeded", "failed"
 LATE = "late"  # taken after the payment had been given up, or not the amount that was asked for; it goes back
+# In the words of the index, which an INSERT has to repeat.
+ONE_AT_A_TIME = text(f"status in ('{PROCESSING}', '{SUCCEEDED}')")
 _STATUSES = f"('{PROCESSING}', '{SUCCEEDED}', '{FAILED}', '{LATE}')"
 
 
@@ -30,7 +32,7 @@ class Payment(Table):
             "payments_one_at_a_time",
             "order_id",
             unique=True,
-            postgresql_where=text(f"status in ('{PROCESSING}', '{SUCCEEDED}')"),
+            postgresql_where=ONE_AT_A_TIME,
         ),
         Index("payments_processing", "claimed_until", postgresql_where=text(f"status = '{PROCESSING}'")),
         Index("payments_by_reference", "provider", "reference", unique=True),

@@ -55,8 +55,8 @@ async def pay(
 
         async def begin() -> Begun:
             nonlocal charge
-            await access.own(session, body.order_id, owner)
-            charge = await service.begin(session, body.order_id, provider=body.provider, method=body.method)
+            order = await access.own_locked(session, body.order_id, owner)
+            charge = await service.begin(session, order, provider=body.provider, method=body.method)
             return Begun(payment_id=charge.payment_id)
 
         answer = await once(session, body, begin, status=201)

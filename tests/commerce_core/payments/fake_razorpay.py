@@ -10,6 +10,7 @@ import hmac
 import itertools
 import json
 import re
+import secrets
 import threading
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,7 +32,7 @@ class FakeRazorpay:
         self.captures: list[tuple[str, int]] = []
         self.refunds_settle = True
         self._keys: dict[str, tuple[bytes, bytes]] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(secrets.randbelow(10**12))
         self._lock = threading.Lock()
 
     # --- what happens elsewhere ---

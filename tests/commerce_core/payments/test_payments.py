@@ -134,8 +134,8 @@ async def test_an_order_that_is_just_being_paid_is_not(ann, sweeper, db, ordered
 async def test_orders_that_are_just_being_paid_do_not_keep_others_from_ending(ann, sweeper, db, ordered, monkeypatch):
     monkeypatch.setattr("commerce_core.payments.sweep.MOST", 1)
     paying, _ = await ordered(2)
+    assert (await ann.pay(paying, "card_later")).json()["status"] == "processing"
     left, soap = await ordered(2)
-    await ann.pay(paying, "card_later")
     await db.execute("update order_checkouts set pay_by = now() where order_id in ($1, $2)", UUID(paying), UUID(left))
     assert await sweeper.orders() == 1
     assert await stock(db, soap) == (10, 0, 0)

@@ -20,6 +20,7 @@ from commerce_core.errors import ShopError
 Role = Literal["customer", "support", "merchandiser", "analyst", "operator", "service"]
 
 BEARER = {"WWW-Authenticate": "Bearer"}
+PERSON = "user:"  # names of people begin so, and no others
 _bearer = HTTPBearer(
     auto_error=False,
     scheme_name="bearer",
@@ -71,7 +72,7 @@ async def _caller(
     except BadToken as error:
         message = "this token is not good, or not any more: refresh it, or log in"
         raise ShopError(401, "token_refused", message, headers=BEARER) from error
-    return Person(f"user:{said.user_id}", said.roles, said.user_id, said.session_id)
+    return Person(f"{PERSON}{said.user_id}", said.roles, said.user_id, said.session_id)
 
 
 # Whoever it is. A token that is not good is refused even where a guest would do.

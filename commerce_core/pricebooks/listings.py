@@ -60,12 +60,11 @@ async def find_book(session: AsyncSession, book_id: int) -> BookDetail | None:
         return None
     lines = select(func.count()).select_from(PriceBookLine).where(PriceBookLine.book_id == book_id)
     refused = select(PriceBookRefusal.reason, func.count()).where(PriceBookRefusal.book_id == book_id)
-    guard = await service.said(session, book_id, service.GUARD)
     return BookDetail(
         **row,
         lines=(await session.execute(lines)).scalar_one(),
         refused={reason: count for reason, count in await session.execute(refused.group_by(PriceBookRefusal.reason))},
-        approvals_needed=guard["approvals_needed"] if guard else None,
+        approvals_needed=await service.asked(session, book_id),
         approved_by=await service.approvers(session, book_id),
         publications=await _publications(session, PriceVersion.book_id == book_id),
     )

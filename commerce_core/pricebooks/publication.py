@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.errors import ShopError
 from commerce_core.outbox.service import tell
-from commerce_core.pricebooks import guards, states
+from commerce_core.pricebooks import guards, service, states
 from commerce_core.pricebooks.limits import BPS, PriceLimits
 from commerce_core.pricebooks.models import CANARY, PUBLISHED, ROLLED_BACK, PriceBook, PriceVersion
 from commerce_core.pricebooks.prior import low_sql
@@ -33,21 +33,25 @@ _OF_BOOK = f"""
           < :share_bps"""
 
 # Of a rollback: what versions after `to` made of a product is taken back, as far as nobody else changed it in between.
+# Its family is that of the newest book that moved it.
 _OF_ROLLBACK = """
-    select product_id, currency, family, list_price_minor,
-           (array_agg(price_minor order by version desc))[1] as from_minor,
-           (array_agg(from_minor order by version desc) filter (where begins))[1] as price_minor
-    from (
-        select l.version, l.product_id, l.currency, l.from_minor, l.price_minor, null::text as family,
-               null::bigint as list_price_minor,
-               l.from_minor is distinct from lag(l.price_minor) over (partition by l.product_id order by l.version)
-                   as begins
-        from price_version_lines l join products p using (product_id, currency)
-        where l.version > :to_version and l.skipped is null
-    ) applied
-    group by product_id, currency, family, list_price_minor
-    having (array_agg(price_minor order by version desc))[1]
-        <> (array_agg(from_minor order by version desc) filter (where begins))[1]"""
+    select * from (
+        select product_id, (array_agg(currency order by version desc))[1] as currency, null::bigint as list_price_minor,
+               (array_agg(family order by version desc) filter (where book_id is not null))[1] as family,
+               (array_agg(price_minor order by version desc))[1] as from_minor,
+               (array_agg(from_minor order by version desc) filter (where begins))[1] as price_minor
+        from (
+            select l.version, l.product_id, l.currency, l.from_minor, l.price_minor, v.book_id, b.family,
+                   (l.from_minor, l.currency)
+                       is distinct from (lag(l.price_minor) over by_time, lag(l.currency) over by_time) as begins
+            from price_version_lines l join price_versions v using (version)
+            left join price_book_lines b on (b.book_id, b.product_id) = (v.book_id, l.product_id)
+            where l.version > :to_version and l.skipped is null
+            window by_time as (partition by l.product_id order by l.version)
+        ) applied
+        group by product_id
+    ) undone
+    where price_minor <> from_minor"""
 
 # Checkouts go on: their keys refer to products and do not wait for this lock.
 _LOCK = """select p.product_id from products p join ({wanted}) w using (product_id)
@@ -145,6 +149,7 @@ async def _publish(
     age = select(func.clock_timestamp() - PriceBook.proposed_at).where(PriceBook.book_id == book_id)
     if (await session.execute(age)).scalar_one() > GOOD_FOR:
         raise ShopError(409, "book_too_old", f"proposed more than {GOOD_FOR.days} days ago: propose anew")
+    await service.check_approved(session, book_id, limits)
     given = {"kind": kind, "book_id": book_id, "actor": actor}
     about = {"book_id": book_id, "share_bps": share_bps}
     version = await _make(session, _OF_BOOK, about, limits, paced=True, given=given)

@@ -144,9 +144,11 @@ async def guard(
 
 
 @router.post("/price-books/{book_id}/approval", responses=REFUSALS)
-async def approve(transaction: Transaction, book_id: BookId, clerk: Clerk, audited: Audited) -> BookDetail:
-    """Approve it; where people must, they are others than who proposed it."""
-    return await _stepped(transaction, book_id, audited, lambda: service.approve(transaction, book_id, clerk))
+async def approve(
+    transaction: Transaction, settings: AppSettings, book_id: BookId, clerk: Clerk, audited: Audited
+) -> BookDetail:
+    """Approve it; where people must, they are others than who proposed and who simulated it."""
+    return await _stepped(transaction, book_id, audited, lambda: service.approve(transaction, book_id, clerk, settings))
 
 
 @router.post("/price-books/{book_id}/rejection", responses=REFUSALS)

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,10 +14,13 @@ from commerce_core.pricebooks.approval import needed, reach
 from commerce_core.pricebooks.limits import PriceLimits
 from commerce_core.pricebooks.models import PriceBook, PriceBookEvent, PriceBookLine
 from commerce_core.pricebooks.schemas import BookBody, SimulationBody
-from commerce_core.principals import Person, Principal
+from commerce_core.principals import PERSON, Person, Principal
 
 PROPOSE, SIMULATE, GUARD, APPROVE, REJECT = "propose", "simulate", "guard", "approve", "reject"
 APPROVERS = ("merchandiser", "operator")
+OPEN = (states.GUARDED, states.APPROVED, states.CANARY)  # may still be approved: not all of it is published
+# Who did these made what the others judge by, and is none of them.
+OWN = {PROPOSE: ("own_proposal", "proposed"), SIMULATE: ("own_simulation", "simulated")}
 
 _LINES = """select product_id, currency, from_minor, list_price_minor, price_minor, family
             from price_book_lines where book_id = :book_id"""
@@ -75,30 +78,45 @@ async def guarded(session: AsyncSession, book_id: int, limits: PriceLimits, *, a
     await states.move(session, book_id, states.GUARDED, step=GUARD, actor=actor, details=details)
 
 
-async def approve(session: AsyncSession, book_id: int, caller: Principal) -> None:
-    """The caller approves; the book is approved when as many people have as are needed. Below the thresholds anybody's
-    asking is enough.
+async def approve(session: AsyncSession, book_id: int, caller: Principal, limits: PriceLimits) -> None:
+    """The caller approves; the book is approved when as many people have as must. Below the thresholds anybody's asking
+    is enough. More may approve until all of it is published, for other books may make it a larger one.
 
-    ShopError 403 `people_approve` to a service where people are needed, `own_proposal` to who proposed it.
+    ShopError 403 `people_approve` to a service where people must, `own_proposal` and `own_simulation` to who made it.
     """
     state = await states.locked(session, book_id)
-    guard = await said(session, book_id, GUARD)
-    before = await approvers(session, book_id)
-    if state != states.GUARDED or guard is None:
-        if caller.name in before or (before and guard and not guard["approvals_needed"]):
-            return
+    if caller.name in await approvers(session, book_id):
+        return
+    if state not in OPEN:
         raise states.refused(state, states.APPROVED)
-    count = guard["approvals_needed"]
+    count = await must_approve(session, book_id, limits)
     if count and not (isinstance(caller, Person) and not caller.roles.isdisjoint(APPROVERS)):
         raise ShopError(403, "people_approve", f"{count} of {', '.join(APPROVERS)} must approve this book")
-    if count and caller.name == await proposer(session, book_id):
-        raise ShopError(403, "own_proposal", "somebody else must approve this book: you proposed it")
-    if caller.name in before:
-        return
-    if len({*before, caller.name}) >= count:
-        await states.move(session, book_id, states.APPROVED, step=APPROVE, actor=caller.name)
+    for step, author in (await _authors(session, book_id)).items():
+        if count and caller.name == author:
+            code, did = OWN[step]
+            raise ShopError(403, code, f"somebody else must approve this book: you {did} it")
+    done: dict[str, Any] = {"step": APPROVE, "actor": caller.name, "details": {"approvals_needed": count}}
+    if state == states.GUARDED and len({*await _people(session, book_id), caller.name}) >= count:
+        await states.move(session, book_id, states.APPROVED, **done)
     else:
-        await states.written(session, book_id, step=APPROVE, state=states.GUARDED, actor=caller.name)
+        await states.written(session, book_id, state=state, **done)
+
+
+async def must_approve(session: AsyncSession, book_id: int, limits: PriceLimits) -> int:
+    """How many people must have approved before any of the book is published: by its reach now, which grows by what
+    other books do after it was guarded, and never fewer than were asked for before."""
+    expected = await said(session, book_id, SIMULATE)
+    assert expected is not None, "it is simulated"
+    return max(needed(await reach(session, book_id), expected, limits), await asked(session, book_id) or 0)
+
+
+async def check_approved(session: AsyncSession, book_id: int, limits: PriceLimits) -> None:
+    """ShopError 409 `more_must_approve` when fewer people approved the book than must as things are now."""
+    count, have = await must_approve(session, book_id, limits), len(await _people(session, book_id))
+    if have < count:
+        message = f"{count} of {', '.join(APPROVERS)} must approve this book, after what changed today; {have} did"
+        raise ShopError(409, "more_must_approve", message)
 
 
 async def reject(session: AsyncSession, book_id: int, reason: str, *, actor: str) -> None:
@@ -119,6 +137,20 @@ async def approvers(session: AsyncSession, book_id: int) -> list[str]:
     return list((await session.scalars(query.order_by(PriceBookEvent.event_id))).all())
 
 
-async def proposer(session: AsyncSession, book_id: int) -> str:
-    """Whose proposal it is."""
-    return (await session.execute(select(PriceBook.proposed_by).where(PriceBook.book_id == book_id))).scalar_one()
+async def asked(session: AsyncSession, book_id: int) -> int | None:
+    """The most people that a step of the book said must approve; None before the guards were asked."""
+    most = func.max(PriceBookEvent.details["approvals_needed"].as_integer())
+    count: int | None = (await session.execute(select(most).where(PriceBookEvent.book_id == book_id))).scalar_one()
+    return count
+
+
+async def _authors(session: AsyncSession, book_id: int) -> dict[str, str]:
+    """Who proposed the book, and who simulated it, by step."""
+    query = select(PriceBookEvent.step, PriceBookEvent.actor).where(PriceBookEvent.book_id == book_id)
+    return dict((await session.execute(query.where(PriceBookEvent.step.in_(OWN)))).tuples().all())
+
+
+async def _people(session: AsyncSession, book_id: int) -> set[str]:
+    """Those of the approvers who count where people must approve: no service, and none of the authors."""
+    people = {name for name in await approvers(session, book_id) if name.startswith(PERSON)}
+    return people - set((await _authors(session, book_id)).values())

@@ -1,5 +1,7 @@
 """Each guard, twice: when the book is guarded, and when what it guards against comes true only after the approval."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
@@ -149,6 +151,27 @@ class TestDaysLater:
         assert (await desk.back(before)).json()["changed"] == 1
         assert await price_of(soap) == 900
 
+    async def test_a_rollback_after_a_rollback_knows_the_family_still(self, desk, stock, db, price_of):
+        small, large, before = await stock(), await stock(), await desk.live()
+        _, first = await desk.published(*[line(one, 960, family="soap") for one in (small, large)])
+        await self.later(db, 1)
+        await desk.published(*[line(one, 940, start=960, family="soap") for one in (small, large)])
+        assert (await desk.back(first["version"])).json()["changed"] == 2
+        await set_product(db, small, price_minor=970)
+        did = (await desk.back(before)).json()
+        assert (did["changed"], did["skipped"]) == (0, {"price_changed": 1, "family_incomplete": 1})
+        assert [await price_of(one) for one in (small, large)] == [970, 960]
+
+    async def test_a_rollback_takes_no_price_for_one_of_another_currency(self, desk, stock, db, price_of):
+        """Its price in dollars was set by hand, to the very number that a book had made it in euros."""
+        soap, before = await stock(), await desk.live()
+        await desk.published(line(soap, 960))
+        await self.later(db, 1)
+        await set_product(db, soap, currency="USD")
+        await desk.published(line(soap, 940, start=960, currency="USD"))
+        assert (await desk.back(before)).json()["changed"] == 1
+        assert await price_of(soap) == 960
+
 
 class TestMinimums:
     MINIMUM = (
@@ -231,21 +254,85 @@ class TestApproval:
         done = (await Desk(bob).step(book["book_id"], "approval")).json()
         assert (done["state"], done["approved_by"]) == ("approved", [f"user:{anns}", f"user:{bobs}"])
 
-    async def test_several_small_books_are_a_large_one(self, desk, stock, app, instead):
-        kept = app.state.settings.model_copy(update={"PRICE_AUTO_LINES": 3 + await self.changed_today(app)})
-        instead(settings=kept)
+    async def test_who_simulated_a_book_does_not_approve_it(self, desk, person, stock):
+        """What is expected of a book says how many must approve it."""
+        (ann, _), (bob, bobs) = await person("analyst", "merchandiser"), await person("merchandiser")
+        book_id = (await desk.propose(line(await stock(), 940))).json()["book_id"]
+        assert (await Desk(ann).step(book_id, "simulation", **EXPECTED)).status_code == 200
+        assert (await desk.step(book_id, "guard")).json()["approvals_needed"] == 1
+        refused = await Desk(ann).step(book_id, "approval")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "own_simulation")
+        assert (await Desk(bob).step(book_id, "approval")).json()["approved_by"] == [f"user:{bobs}"]
+
+    async def test_several_small_books_are_a_large_one(self, desk, stock, room):
+        await room(3)
         await desk.published(line(await stock(), 950), line(await stock(), 950))
         book = await desk.guarded(line(await stock(), 950), line(await stock(), 950))
         assert book["approvals_needed"] == 1
 
-    async def changed_today(self, app):
-        async with app.state.transactions() as session:
-            rows = await session.connection()
+    async def test_nor_are_they_small_when_all_are_approved_before_the_first_is_published(
+        self, desk, stock, room, person, price_of
+    ):
+        (bob, bobs), products = await person("merchandiser"), [await stock() for _ in range(10)]
+        await room(5)
+        books = [await desk.approved(*[line(one, 950) for one in products[n : n + 2]]) for n in range(0, 10, 2)]
+        for _ in range(2):  # at once, and again
+            work = (desk.step(book["book_id"], "publication") for book in books)
+            answers = [answer.json() for answer in await asyncio.gather(*work)]
+            left = [book for book, answer in zip(books, answers, strict=True) if "error" in answer]
+            assert [answer["error"]["code"] for answer in answers if "error" in answer] == ["more_must_approve"] * 3
+        assert sorted([await price_of(one) for one in products]) == [950] * 4 + [1000] * 6
+        for book in left:
+            assert (await desk.step(book["book_id"], "approval")).json() == book  # the service's counts for nothing
+            assert (await desk.step(book["book_id"], "canary")).json()["error"]["code"] == "more_must_approve"
+            seen = (await Desk(bob).step(book["book_id"], "approval")).json()
+            assert (seen["approvals_needed"], seen["approved_by"]) == (1, ["service", f"user:{bobs}"])
+            assert (await desk.step(book["book_id"], "publication")).json()["state"] == "live"
+        assert {await price_of(one) for one in products} == {950}
+
+    @pytest.mark.parametrize(("who", "status"), [("author", 409), ("service", 409), ("other", 200)])
+    async def test_a_small_books_approval_counts_later_if_it_is_of_somebody_else(
+        self, desk, stock, room, person, who, status
+    ):
+        """Anybody may approve a small book, even who made it; when it is small no more, that is not enough."""
+        (ann, _), (bob, _) = await person("analyst", "merchandiser"), await person("merchandiser")
+        approver = {"author": Desk(ann), "service": desk, "other": Desk(bob)}[who]
+        await room(2)
+        book = await Desk(ann).guarded(line(await stock(), 950))
+        assert (await approver.step(book["book_id"], "approval")).json()["state"] == "approved"
+        await desk.published(line(await stock(), 950), line(await stock(), 950))
+        assert (await desk.step(book["book_id"], "publication")).status_code == status
+
+    async def test_the_rest_of_a_canary_may_need_more(self, desk, stock, room, person):
+        bob, _ = await person("merchandiser")
+        await room(70)
+        book = await desk.approved(*[line(await stock(), 950, cluster=f"cluster {n}") for n in range(60)])
+        assert (await desk.step(book["book_id"], "canary")).json()["state"] == "canary"
+        await room(-1)
+        assert (await desk.step(book["book_id"], "publication")).json()["error"]["code"] == "more_must_approve"
+        assert (await Desk(bob).step(book["book_id"], "approval")).json()["state"] == "canary"
+        assert (await desk.step(book["book_id"], "publication")).json()["state"] == "live"
+
+    async def test_it_never_needs_fewer_than_were_asked_for(self, desk, stock, room):
+        await room(0)
+        book = await desk.guarded(line(await stock(), 950))
+        await room(10)
+        refused = await desk.step(book["book_id"], "approval")
+        assert (book["approvals_needed"], refused.json()["error"]["code"]) == (1, "people_approve")
+
+    @pytest.fixture
+    def room(self, app, instead, db):
+        """A function: from now on so many products more may change today with nobody's approval."""
+
+        async def make(more):
             count = (
                 "select count(distinct product_id) from price_version_lines join price_versions using (version)"
-                " where skipped is null and published_at > now() - interval '1 day'"
+                " where skipped is null and kind <> 'rolled_back' and published_at > now() - interval '1 day'"
             )
-            return (await rows.exec_driver_sql(count)).scalar_one()
+            lines = more + await db.fetchval(count)
+            instead(settings=app.state.settings.model_copy(update={"PRICE_AUTO_LINES": lines}))
+
+        return make
 
     async def test_what_sells_most_needs_more(self, desk, stock, db):
         soap, towel = await stock(), await stock()

@@ -253,6 +253,17 @@ class TestRollback:
         assert (did["changed"], did["skipped"]) == (0, {"below_cost": 1})
         assert await price_of(soap) == 940
 
+    @pytest.mark.parametrize(
+        ("change", "reason"), [("price_minor = 970", "price_changed"), ("currency = 'USD'", "currency_changed")]
+    )
+    async def test_a_family_goes_back_whole_or_not_at_all(self, desk, stock, price_of, db, change, reason):
+        small, large, other, before = await stock(), await stock(), await stock(), await desk.live()
+        await desk.published(*[line(one, 950, family="sizes") for one in (small, large)], line(other, 950))
+        await db.execute(f"update products set {change} where product_id = $1", small)
+        did = (await desk.back(before)).json()
+        assert (did["changed"], did["skipped"]) == (1, {reason: 1, "family_incomplete": 1})
+        assert [await price_of(one) for one in (large, other)] == [950, 1000]
+
     async def test_a_version_that_is_to_come_is_not_found(self, desk):
         assert (await desk.back(10**6)).status_code == 404
 

@@ -234,7 +234,7 @@ def sequences(url, steps):
             work = {
                 "simulate": lambda session: service.simulated(session, book_id, expected, actor="service"),
                 "guard": lambda session: service.guarded(session, book_id, limits, actor="service"),
-                "approve": lambda session: service.approve(session, book_id, SERVICE),
+                "approve": lambda session: service.approve(session, book_id, SERVICE, limits),
                 "reject": lambda session: service.reject(session, book_id, "test", actor="service"),
             }[step]
             self.run(work)

@@ -36,6 +36,10 @@ class PriceDesk:
         """What came of it."""
         return self._ask("POST", path, json=body)
 
+    def put(self, path: str, body: Any) -> Any:
+        """How it is now."""
+        return self._ask("PUT", path, json=body)
+
     def step(self, book_id: int, step: str, body: Any = None) -> Any:
         """The book after a step."""
         return self.post(f"/price-books/{book_id}/{step}", body)

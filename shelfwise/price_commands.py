@@ -19,6 +19,8 @@ Token = Annotated[
 ]
 Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="the last day known, UTC")]
 Book = Annotated[int, typer.Argument(metavar="BOOK", min=1)]
+Reason = Annotated[str, typer.Option(help="why")]
+SWITCH = "/price-books/switch"
 BATCH = 2_000  # rows that the shop takes at once
 FILES = {"costs": "/costs", "minimums": "/advertised-minimums", "competitors": "/competitor-prices"}
 
@@ -56,7 +58,7 @@ def approve(book: Book, token: Token = None) -> None:
 
 
 @prices.command()
-def reject(book: Book, reason: Annotated[str, typer.Option()], token: Token = None) -> None:
+def reject(book: Book, reason: Reason, token: Token = None) -> None:
     """It will not be published."""
     _say(_desk(token).step(book, "rejection", {"reason": reason}))
 
@@ -76,11 +78,29 @@ def publish(book: Book, token: Token = None) -> None:
 @prices.command()
 def rollback(
     version: Annotated[int, typer.Argument(metavar="VERSION", min=0, help="as it was then; 0: before the first one")],
-    reason: Annotated[str, typer.Option()],
+    reason: Reason,
     token: Token = None,
 ) -> None:
     """Take back what was published after a version."""
     _say(_desk(token).post("/price-books/rollback", {"to_version": version, "reason": reason}))
+
+
+@prices.command()
+def stop(reason: Reason, token: Token = None) -> None:
+    """No book is proposed or published until `resume`; `rollback` goes. For merchandisers and operators."""
+    _turn(True, reason, token)
+
+
+@prices.command()
+def resume(reason: Reason, token: Token = None) -> None:
+    """Books may be proposed and published again. For merchandisers and operators."""
+    _turn(False, reason, token)
+
+
+@prices.command()
+def status(token: Token = None) -> None:
+    """Whether new prices are stopped, since when, by whom and why."""
+    _say(_desk(token).get(SWITCH))
 
 
 @prices.command()
@@ -131,6 +151,10 @@ def load(
             taken = desk.post(FILES[kind], {"source": source, "rows": batch})
             done = {name: done[name] + taken[name] for name in done}
     _say(done)
+
+
+def _turn(stopped: bool, reason: str, token: str | None) -> None:
+    _say(_desk(token).put(SWITCH, {"stopped": stopped, "reason": reason}))
 
 
 def _environment() -> None:

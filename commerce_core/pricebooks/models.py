@@ -101,6 +101,18 @@ class PriceBookEvent(Table):
     details: Mapped[dict[str, Any]]
 
 
+class PriceSwitch(Table):
+    """Somebody stopped new prices, or let them go on; the newest row holds."""
+
+    __tablename__ = "price_switches"
+
+    turn: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
+    stopped: Mapped[bool]
+    reason: Mapped[str]
+    actor: Mapped[str]
+
+
 class PriceVersion(Table):
     """A publication: of a canary share of a book, of a whole one, or of earlier prices. The highest one is live."""
 

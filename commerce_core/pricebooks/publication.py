@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.errors import ShopError
 from commerce_core.outbox.service import tell
-from commerce_core.pricebooks import guards, service, states
+from commerce_core.pricebooks import guards, service, states, switch
 from commerce_core.pricebooks.limits import BPS, PriceLimits
 from commerce_core.pricebooks.models import CANARY, PUBLISHED, ROLLED_BACK, PriceBook, PriceVersion
 from commerce_core.pricebooks.prior import low_sql
@@ -119,7 +119,8 @@ async def publish(session: AsyncSession, book_id: int, limits: PriceLimits, *, a
 async def roll_back(session: AsyncSession, to_version: int, reason: str, limits: PriceLimits, *, actor: str) -> None:
     """Take back what was published after a version; ShopError 404 `version_not_found`, 409 `version_was_rolled_back`.
 
-    The guards hold here too, all but the pace: a price that may not be any more is left as it is, and reported.
+    The guards hold here too, all but the pace: a price that may not be any more is left as it is, and reported. The
+    switch does not: this is the way out.
     """
     await states.alone(session)
     live = await _live(session)
@@ -146,6 +147,7 @@ async def roll_back(session: AsyncSession, to_version: int, reason: str, limits:
 async def _publish(
     session: AsyncSession, book_id: int, kind: str, limits: PriceLimits, *, share_bps: int, actor: str
 ) -> int:
+    await switch.check(session)
     age = select(func.clock_timestamp() - PriceBook.proposed_at).where(PriceBook.book_id == book_id)
     if (await session.execute(age)).scalar_one() > GOOD_FOR:
         raise ShopError(409, "book_too_old", f"proposed more than {GOOD_FOR.days} days ago: propose anew")

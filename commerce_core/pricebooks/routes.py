@@ -12,7 +12,7 @@ from commerce_core.dependencies import AppSettings, Transaction
 from commerce_core.errors import refusals
 from commerce_core.export.routes import ARROW
 from commerce_core.export.stream import ArrowExports, ArrowResponse
-from commerce_core.pricebooks import listings, publication, service
+from commerce_core.pricebooks import listings, publication, service, switch
 from commerce_core.pricebooks.schemas import (
     BookBody,
     BookDetail,
@@ -27,6 +27,8 @@ from commerce_core.pricebooks.schemas import (
     SimulationBody,
     State,
     Steps,
+    Switch,
+    SwitchBody,
 )
 from commerce_core.principals import Principal, require
 
@@ -34,6 +36,7 @@ router = APIRouter(tags=["price books"])
 
 Proposer = Annotated[Principal, Depends(require("analyst", "service"))]
 Clerk = Annotated[Principal, Depends(require("merchandiser", "operator", "service"))]
+PersonInCharge = Annotated[Principal, Depends(require(*service.APPROVERS))]
 READERS = [Depends(require("analyst", "merchandiser", "operator", "service"))]
 REFUSALS = refusals(401, 403, 404, 409, 422)
 
@@ -58,7 +61,7 @@ async def _stepped(
     status_code=201,
     responses={
         200: {"model": BookDetail, "description": "Proposed before"},
-        **refusals(401, 403, 422),
+        **refusals(401, 403, 409, 422),
     },
 )
 async def propose(
@@ -86,6 +89,21 @@ async def list_books(
 async def live(transaction: Transaction) -> Live:
     """The version that holds; every publication is a new one."""
     return await listings.live(transaction)
+
+
+@router.get("/price-books/switch", responses=refusals(401, 403), dependencies=READERS)
+async def get_switch(transaction: Transaction) -> Switch:
+    """Whether new prices are stopped, since when, by whom and why."""
+    return await switch.found(transaction)
+
+
+@router.put("/price-books/switch", responses=refusals(401, 403, 422))
+async def turn_switch(transaction: Transaction, body: SwitchBody, person: PersonInCharge, audited: Audited) -> Switch:
+    """Stop new prices or let them go on; again changes nothing. While they are stopped books are neither proposed nor
+    published, 409 `price_changes_stopped`; a rollback goes."""
+    before, after = await switch.turn(transaction, body, actor=person.name)
+    await audited.wrote(transaction, "price_switch", before, after)
+    return after
 
 
 @router.post("/price-books/rollback", responses=REFUSALS)

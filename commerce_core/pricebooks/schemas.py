@@ -102,6 +102,21 @@ class RollbackBody(ReasonBody):
     to_version: int = Field(ge=0, lt=2**63)
 
 
+class SwitchBody(ReasonBody):
+    """Stop new prices, or let them go on."""
+
+    stopped: bool
+
+
+class Switch(BaseModel):
+    """Whether new prices are stopped; the rest is null when nobody ever turned the switch."""
+
+    stopped: bool
+    at: datetime | None
+    reason: str | None
+    actor: str | None
+
+
 class Publication(BaseModel):
     """What a publication did: each line that it left out is counted by its reason."""
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.errors import ShopError
-from commerce_core.pricebooks import guards, states
+from commerce_core.pricebooks import guards, states, switch
 from commerce_core.pricebooks.approval import needed, reach
 from commerce_core.pricebooks.limits import PriceLimits
 from commerce_core.pricebooks.models import PriceBook, PriceBookEvent, PriceBookLine
@@ -37,13 +37,14 @@ def digest(body: BookBody) -> str:
 
 
 async def propose(session: AsyncSession, body: BookBody, *, actor: str) -> tuple[int, bool]:
-    """The book with this content, and whether it is new; ShopError 422 `unknown_product`."""
+    """The book of this content, and whether it is new; ShopError 409 `price_changes_stopped`, 422 `unknown_product`."""
     values = {"digest": digest(body), "policy": body.policy, "day": body.day, "proposed_by": actor}
     made = insert_unless(PriceBook).values(**values).on_conflict_do_nothing().returning(PriceBook.book_id)
     book_id = (await session.execute(made)).scalar_one_or_none()
     if book_id is None:
         known = select(PriceBook.book_id).where(PriceBook.digest == values["digest"])
         return (await session.execute(known)).scalar_one(), False
+    await switch.check(session)
     if body.lines:
         try:
             rows = [line.model_dump() | {"book_id": book_id} for line in body.lines]

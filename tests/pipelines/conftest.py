@@ -15,6 +15,7 @@ from pipelines.settings import Settings
 from shelfwise.local.processes import Service, running
 
 TOKEN = "not-a-secret-in-tests"
+KEYS = f"test:{'A' * 43}"  # of the shop's access tokens
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def core(shop_url, free_port, stack_root) -> Iterator[Core]:
         command=[sys.executable, "-m", "uvicorn", "commerce_core.app:app", "--factory", "--port", str(port)],
         log=Path(stack_root) / f"core-{port}.log",
         ready=lambda: _answers(f"{url}/ready"),
-        env={"DATABASE_URL": shop_url, "SERVICE_TOKEN": TOKEN, "SIGNING_KEYS": f"test:{'A' * 43}"},
+        env={"DATABASE_URL": shop_url, "SERVICE_TOKEN": TOKEN, "SIGNING_KEYS": KEYS},
     )
     with running(service, timeout_s=60):
         yield Core(url, shop_url)

@@ -2,12 +2,14 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+from commerce_core.accounts.tokens import AccessTokens, Grant, signing_keys
+from commerce_core.settings import Settings as ShopSettings
 from contracts.tables import ORDER_STATUS, ORDERS, PRICE_SIGNALS, PRICES, PRODUCTS
 from models.price_terms import Signals
 from pipelines import monitor_prices, propose_prices
@@ -15,6 +17,7 @@ from pipelines.lake import Lake
 from pipelines.price_desk import PriceDesk, PricesRefused
 from pipelines.schemas import arrow_schema
 from shelfwise.cli import app
+from tests.pipelines.conftest import KEYS
 
 DAY = date(2026, 11, 20)
 COUNT = 300  # of which ten are moved: too few for anybody to have to approve
@@ -116,6 +119,26 @@ def test_from_the_signals_to_the_shops_prices_and_back(shelfwise, settings):
     assert (back["changed"], back["restores"]) == (10, 0)
     assert shelfwise("show", "--state", "rolled_back")["items"][0]["book_id"] == number
     assert not PriceDesk.of(settings).get(f"/products/{product(0)}/price-decisions")["items"][0]["skipped"]
+
+
+def test_who_has_the_right_stops_prices_and_lets_them_go_on(shelfwise, settings, monkeypatch):
+    assert shelfwise("status")["stopped"] is False
+    with pytest.raises(PricesRefused, match="not_yours"):
+        shelfwise("stop", "--reason", "a service's")
+    user_id = uuid4()
+    monkeypatch.setenv("SHELFWISE_TOKEN", merchandiser(user_id))
+    shelfwise("stop", "--reason", "costs are wrong")
+    with pytest.raises(PricesRefused, match=f"price_changes_stopped: .* by user:{user_id}: costs are wrong"):
+        propose_prices.run(DAY, settings, most=3)
+    assert shelfwise("status")["stopped"] is True
+    assert shelfwise("resume", "--reason", "they are mended")["stopped"] is False
+    assert propose_prices.run(DAY, settings, most=3)["lines"] == 3
+
+
+def merchandiser(user_id):
+    """A token of somebody who may stop prices."""
+    tokens = AccessTokens(signing_keys(KEYS), issuer=ShopSettings.model_fields["TOKEN_ISSUER"].default, lasts_s=600)
+    return tokens.issue(Grant(user_id, uuid4(), frozenset({"customer", "merchandiser"})), now=datetime.now(UTC))
 
 
 def _check_what_it_did(settings, book_id, lines):

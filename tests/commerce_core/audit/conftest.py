@@ -172,6 +172,12 @@ async def _rollback(world):
     return "/price-books/rollback", {"to_version": before, "reason": "x"}, "prices"
 
 
+async def _switch(world):
+    stop = "insert into price_switches (stopped, reason, actor) values (true, 'x', 'test')"
+    await world.db.execute(stop)
+    return "/price-books/switch", {"stopped": False, "reason": "x"}, "price_switch"
+
+
 async def _coupons(world):
     campaign = str(uuid4())
     someone = "insert into users (source, external_id) values ('test', $1) returning user_id"
@@ -205,7 +211,9 @@ REQUESTS = {
     "POST /price-books/{book_id}/canary": lambda world: _book(world, "canary"),
     "POST /price-books/{book_id}/publication": lambda world: _book(world, "publication"),
     "POST /price-books/rollback": _rollback,
+    "PUT /price-books/switch": _switch,
 }
+PEOPLE_ONLY = {"PUT /price-books/switch"}  # not even the platform's own services
 
 
 @pytest.fixture

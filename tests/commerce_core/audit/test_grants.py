@@ -13,7 +13,7 @@ from commerce_core.audit import chain, grants
 from commerce_core.db import create_engine, driver_url
 from commerce_core.events.service import ensure_partitions
 from commerce_core.settings import Settings
-from tests.commerce_core.audit.conftest import REQUESTS, World
+from tests.commerce_core.audit.conftest import PEOPLE_ONLY, REQUESTS, World
 from tests.commerce_core.conftest import SETTINGS, TOKEN
 
 ROLE = "shop_for_tests"
@@ -40,7 +40,7 @@ async def append_only(db):
     return {row["name"] for row in await db.fetch(query)}
 
 
-async def test_all_of_the_shop_works_as_the_role(role_url, db):
+async def test_all_of_the_shop_works_as_the_role(role_url, db, person):
     app = create_app(Settings(DATABASE_URL=role_url, **SETTINGS))
     transport, headers = httpx.ASGITransport(app), {"Authorization": f"Bearer {TOKEN}"}
     async with (
@@ -50,10 +50,13 @@ async def test_all_of_the_shop_works_as_the_role(role_url, db):
     ):
         assert (await shop.get("/ready")).status_code == 200
         world = World(shop, service, db)
+        operator, _ = await person("operator")
         for name, make in REQUESTS.items():
             path, body, _ = await make(world)
-            method = name.split(" ")[0]
-            answer = await service.request(method, path, json=body, headers={"Idempotency-Key": name.replace(" ", "")})
+            headers = {"Idempotency-Key": name.replace(" ", "")}
+            if name in PEOPLE_ONLY:
+                headers["Authorization"] = operator.headers["authorization"]
+            answer = await service.request(name.split(" ")[0], path, json=body, headers=headers)
             assert answer.is_success, (name, answer.text)
         order, _, _ = await world.paid()
         assert (await world.ann.send("GET", f"/orders/{order}/invoice")).status_code == 200

@@ -1,4 +1,4 @@
-"""README's walk from a registration to an invoice, as it stands there."""
+"""The walk of docs/BUYING.md from a registration to an invoice, as it stands there."""
 
 import json
 import re
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tests.commerce_core.conftest import SETTINGS
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+BUYING = Path(__file__).resolve().parents[2] / "docs" / "BUYING.md"
 
 
 def test_the_walk_ends_with_an_invoice(core, shop_url, tmp_path):
-    [script] = re.findall(r"^```sh\n(.*?)^```", README.read_text(), flags=re.MULTILINE | re.DOTALL)
+    [script] = re.findall(r"^```sh\n(.*?)^```", BUYING.read_text(), flags=re.MULTILINE | re.DOTALL)
     address, _ = core
     variables = SETTINGS | {"CORE_URL": address, "DATABASE_URL": shop_url}
     (tmp_path / ".data").mkdir()

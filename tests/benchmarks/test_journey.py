@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks import journey
 
+pytestmark = pytest.mark.night  # the whole year, three times
+
 
 def test_baskets_before_december_are_those_of_the_protocol():
     """Counts of the published protocol: after its filters, before 1 December."""

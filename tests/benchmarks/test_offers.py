@@ -54,6 +54,7 @@ def test_simulated_effects_are_what_the_world_says(world):
     assert ((shoppers.without >= 0) & (shoppers.offered <= 1)).all()
 
 
+@pytest.mark.night
 def test_uplift_beats_response_where_they_differ():
     found = offers_simulated.run("opposed", PARAMS, seeds=2)
     assert found["seeds_won"] == 2

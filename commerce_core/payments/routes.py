@@ -88,7 +88,9 @@ async def get_payment(
     providers: Providers,
     payment_id: UUID,
     owner: CartOwner,
-    action: Annotated[bool, Query(description="ask the provider what the shopper still has to do")] = False,
+    action: Annotated[
+        bool, Query(description="ask the provider what the shopper still has to do; Razorpay is asked by POST alone")
+    ] = False,
 ) -> PaymentDetail:
     """One's own payment, with what went back."""
     async with transactions() as session:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,29 +27,34 @@ class Owner:
     secret: str | None = None
 
 
-def _open(owner: Owner) -> Select[tuple[UUID]]:
-    query = select(Cart.cart_id).where(Cart.status == "open")
-    if owner.user_id is not None:
-        return query.where(Cart.user_id == owner.user_id)
-    return query.where(Cart.secret_hash == hashed(owner.secret or ""))
+# Statements of a checkout are made once: to make one and find it in SQLAlchemy's cache takes as long as all else that
+# Python does for it. Those with ON CONFLICT are text, for it compiles them anew every time.
+_OF_USER = text("select cart_id from carts where status = 'open' and user_id = :owner")
+_OF_GUEST = text("select cart_id from carts where status = 'open' and secret_hash = :owner")
+_ALONE = {query: text(f"{query.text} for update") for query in (_OF_USER, _OF_GUEST)}
+_MADE = text("insert into carts (secret_hash) values (:secret_hash) returning cart_id")
+# 'open' is no value: one matches no index once PostgreSQL plans the statement for any value, from its sixth time on.
+_MADE_UNLESS = text("""
+    insert into carts (user_id) values (:user_id) on conflict (user_id) where status = 'open' do nothing
+""")
+_PUT = text("""
+    insert into cart_items (cart_id, product_id, quantity, seen_price_minor, seen_currency)
+    select :cart_id, product_id, :quantity, price_minor, currency from products
+    where product_id = :product_id and status = 'active' and price_minor is not null
+        and :most_items > (select count(*) from cart_items where cart_id = :cart_id and product_id <> :product_id)
+    on conflict (cart_id, product_id) do update set quantity = cart_items.quantity + excluded.quantity
+    where cart_items.quantity + excluded.quantity <= :most_units
+    returning item_id
+""")
 
 
 async def current(session: AsyncSession, owner: Owner, *, lock: bool = False) -> UUID | None:
     """The owner's open cart; `lock`: for this transaction alone until it ends."""
     if owner == Owner():
         return None
-    query = _open(owner)
-    return (await session.execute(query.with_for_update() if lock else query)).scalar_one_or_none()
-
-
-# As text: SQLAlchemy compiles an ON CONFLICT anew every time.
-_MORE = text("""
-    insert into cart_items (cart_id, product_id, quantity, seen_price_minor, seen_currency)
-    values (:cart_id, :product_id, :quantity, :price_minor, :currency)
-    on conflict (cart_id, product_id) do update set quantity = cart_items.quantity + excluded.quantity
-    where cart_items.quantity + excluded.quantity <= :most
-    returning item_id
-""")
+    query = _OF_GUEST if owner.user_id is None else _OF_USER
+    values = {"owner": owner.user_id or hashed(owner.secret or "")}
+    return (await session.execute(_ALONE[query] if lock else query, values)).scalar_one_or_none()
 
 
 async def add(session: AsyncSession, owner: Owner, product_id: UUID, quantity: int) -> tuple[UUID, str | None]:
@@ -60,32 +65,32 @@ async def add(session: AsyncSession, owner: Owner, product_id: UUID, quantity: i
     cart_id, secret = await current(session, owner, lock=True), None
     if cart_id is None:
         cart_id, secret = await _made(session, owner)
-    others = select(func.count()).where(CartItem.cart_id == cart_id, CartItem.product_id != product_id)
-    wanted = select(Product.status, Product.price_minor, Product.currency, others.scalar_subquery().label("others"))
-    product = (await session.execute(wanted.where(Product.product_id == product_id))).one_or_none()
-    if product is None:
-        raise ShopError(404, "product_not_found", f"no product {product_id}; GET /products lists what there is")
-    if product.status != "active" or product.price_minor is None:
-        raise ShopError(409, "not_for_sale", f"product {product_id} is not for sale")
-    if product.others >= MAX_ITEMS:
-        raise _full()
-    values = {"cart_id": cart_id, "product_id": product_id, "quantity": quantity, "most": MAX_QUANTITY}
-    seen = {"price_minor": product.price_minor, "currency": product.currency}
-    if (await session.execute(_MORE, values | seen)).one_or_none() is None:
-        raise ShopError(409, "too_many_units", f"a cart holds {MAX_QUANTITY} units of a product")
+    values = {"cart_id": cart_id, "product_id": product_id, "quantity": quantity}
+    limits = {"most_items": MAX_ITEMS, "most_units": MAX_QUANTITY}
+    if (await session.execute(_PUT, values | limits)).one_or_none() is None:
+        raise await _refusal(session, cart_id, product_id)
     return cart_id, secret
+
+
+async def _refusal(session: AsyncSession, cart_id: UUID, product_id: UUID) -> ShopError:
+    """Why the product cannot be put into the cart."""
+    product = await session.get(Product, product_id)
+    if product is None:
+        return ShopError(404, "product_not_found", f"no product {product_id}; GET /products lists what there is")
+    if product.status != "active" or product.price_minor is None:
+        return ShopError(409, "not_for_sale", f"product {product_id} is not for sale")
+    others = select(func.count()).where(CartItem.cart_id == cart_id, CartItem.product_id != product_id)
+    if (await session.execute(others)).scalar_one() >= MAX_ITEMS:
+        return _full()
+    return ShopError(409, "too_many_units", f"a cart holds {MAX_QUANTITY} units of a product")
 
 
 async def _made(session: AsyncSession, owner: Owner) -> tuple[UUID, str | None]:
     """A new open cart, or the one that another request of the same shopper has just made; a guest's has a secret."""
     if owner.user_id is None:
         secret = secrets.token_urlsafe(32)
-        made = insert(Cart).values(secret_hash=hashed(secret)).returning(Cart.cart_id)
-        return (await session.execute(made)).scalar_one(), secret
-    unless = insert_unless(Cart).values(user_id=owner.user_id)
-    # As text: a bound value matches no index once PostgreSQL plans the statement for any value, from its sixth time on.
-    is_open = text("status = 'open'")
-    await session.execute(unless.on_conflict_do_nothing(index_elements=["user_id"], index_where=is_open))
+        return (await session.execute(_MADE, {"secret_hash": hashed(secret)})).scalar_one(), secret
+    await session.execute(_MADE_UNLESS, {"user_id": owner.user_id})
     cart_id = await current(session, owner, lock=True)
     assert cart_id is not None, "it was made or there"
     return cart_id, None
@@ -151,7 +156,7 @@ async def view(session: AsyncSession, cart_id: UUID | None) -> CartDetail:
     """The cart as it is now; its prices are known to the shopper from now on."""
     if cart_id is None:
         return CartDetail(cart_id=None, items=[], total_minor=0, currency=None)
-    rows = (await session.execute(_lines(cart_id))).all()
+    rows = (await session.execute(_LINES, {"cart_id": cart_id})).all()
     items = [_item(row) for row in rows]
     if any(row.price_minor != row.seen_price_minor or row.currency != row.seen_currency for row in rows):
         of_item = Product.product_id == CartItem.product_id
@@ -167,7 +172,7 @@ async def view(session: AsyncSession, cart_id: UUID | None) -> CartDetail:
     return CartDetail(cart_id=cart_id, items=items, total_minor=total, currency=currencies.pop() if single else None)
 
 
-def _lines(cart_id: UUID) -> Select[Any]:
+def _lines() -> Select[Any]:
     """Items with today's price and what is in stock, in the order in which they were added."""
     of_product = StockLevel.product_id == CartItem.product_id
     unsold = func.coalesce(func.sum(StockLevel.on_hand_units - StockLevel.allocated_units), 0)
@@ -188,9 +193,12 @@ def _lines(cart_id: UUID) -> Select[Any]:
             select(held).where(of_product).correlate(CartItem).scalar_subquery().label("held"),
         )
         .join(Product, Product.product_id == CartItem.product_id)
-        .where(CartItem.cart_id == cart_id)
+        .where(CartItem.cart_id == bindparam("cart_id"))
         .order_by(CartItem.added_at, CartItem.item_id)
     )
+
+
+_LINES = _lines()
 
 
 def _item(row: Any) -> Item:

@@ -5,7 +5,7 @@
 
 from typing import Protocol
 
-from sqlalchemy import delete, exists, func, insert, select
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.checkout.models import ShippingRate, TaxRate
@@ -14,6 +14,14 @@ from commerce_core.errors import MAX_DETAILS, ShopError
 from commerce_core.money import share
 
 STANDARD = "standard"
+
+_SHIPPING = text("""
+    select (select price_minor from shipping_rates
+            where method = :method and currency = :currency and country in (:country, '') and from_minor <= :goods_minor
+            order by country desc, from_minor desc limit 1) as price_minor,
+        exists (select from shipping_rates) as has_rates
+""")
+_TAXES = text("select region, rate_ppm from tax_rates where country = :country order by region")
 
 
 class Shipping(Protocol):
@@ -34,23 +42,12 @@ async def shipping_by_total(
     session: AsyncSession, address: Address, *, method: str, goods_minor: int, currency: str
 ) -> int:
     """Of the country's rates, or else everywhere's, the one with the highest `from_minor` that the goods reach."""
-    reached = (
-        select(ShippingRate.price_minor)
-        .where(
-            ShippingRate.method == method,
-            ShippingRate.currency == currency,
-            ShippingRate.country.in_([address.country, ""]),
-            ShippingRate.from_minor <= goods_minor,
-        )
-        .order_by(ShippingRate.country.desc(), ShippingRate.from_minor.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    found = (await session.execute(select(reached, exists(select(ShippingRate.method))))).one()
-    price: int | None = found[0]
+    asked = {"method": method, "currency": currency, "country": address.country, "goods_minor": goods_minor}
+    found = (await session.execute(_SHIPPING, asked)).one()
+    price: int | None = found.price_minor
     if price is not None:
         return price
-    if method == STANDARD and not found[1]:
+    if method == STANDARD and not found.has_rates:
         return 0
     message = f"nothing is sent to {address.country} by {method!r} for {currency}; take another method"
     raise ShopError(409, "cannot_ship", message)
@@ -62,8 +59,7 @@ async def taxes_by_region(session: AsyncSession, address: Address, *, net_minor:
     Regions are compared without blanks around them and without regard to case. Where a country has rates for regions
     only, an address must name one of them.
     """
-    query = select(TaxRate.region, TaxRate.rate_ppm).where(TaxRate.country == address.country).order_by(TaxRate.region)
-    rows = (await session.execute(query)).tuples().all()
+    rows = (await session.execute(_TAXES, {"country": address.country})).tuples().all()
     rates = {_folded(region): rate for region, rate in rows}
     region = _folded(address.region or "")
     if rates and region not in rates and "" not in rates:

@@ -10,14 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from pydantic import TypeAdapter
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.cart import service as carts
-from commerce_core.cart.models import Cart, CartItem
 from commerce_core.cart.service import Owner
-from commerce_core.catalog.models import Product
-from commerce_core.checkout.models import OrderCheckout
 from commerce_core.checkout.quotes import Quote, QuoteError, by_product
 from commerce_core.checkout.rates import Shipping, Taxes
 from commerce_core.checkout.schemas import AppliedCoupon, CheckoutBody, OrderBody, PricedLine, Totals
@@ -25,15 +23,12 @@ from commerce_core.errors import ShopError
 from commerce_core.inventory import service as stock
 from commerce_core.orders import service as orders
 from commerce_core.orders import states
-from commerce_core.orders.models import Order, OrderLine
 from commerce_core.orders.schemas import Agreed, Line, OrderDetail, OrderSummary, StatusChange, UsedCoupon
 from commerce_core.payments import service as payments
 from commerce_core.promotions import redeeming
 from commerce_core.promotions.redeeming import Applied, Goods
-from commerce_core.users.models import User
 
 CHANNEL = "web"
-_ADDRESSES = {"shipping_address", "billing_address"}
 _REFUSED = {
     "quote_forged": "a price quote was not made by this shop",
     "quote_expired": "a price quote has ended",
@@ -42,6 +37,33 @@ _REFUSED = {
     "quote_currency": "a price quote is in another currency than the product",
     "quote_without_item": "a price quote is for a product that is not in the cart",
 }
+
+
+_ITEMS = text("""
+    select product_id, quantity, name, status, list_price_minor, price_minor, currency
+    from cart_items join products using (product_id) where cart_id = :cart_id order by added_at, item_id
+""")
+_ORDERS = f"""
+    insert into orders (user_id, channel, currency, total_minor, status)
+    values ({{}}, '{CHANNEL}', :currency, :total_minor, '{states.PLACED}')
+    returning {", ".join(OrderSummary.model_fields)}
+"""
+_ORDER = text(_ORDERS.format(":user_id"))
+_GUESTS_ORDER = text(f"""
+    with guest as (insert into users (source, external_id) values ('guest', :cart) returning user_id)
+    {_ORDERS.format("(select user_id from guest)")}
+""")
+_LINE, _CHECKOUT = (", ".join(schema.model_fields) for schema in (Line, Agreed))
+_WRITTEN = text(f"""
+    with closed as (update carts set status = 'ordered' where cart_id = :cart_id),
+    lines as (
+        insert into order_lines (order_id, {_LINE})
+        select :order_id, {_LINE} from jsonb_populate_recordset(cast(null as order_lines), cast(:lines as jsonb)))
+    insert into order_checkouts (order_id, cart_id, {_CHECKOUT})
+    select :order_id, :cart_id, {_CHECKOUT}
+    from jsonb_populate_record(cast(null as order_checkouts), cast(:checkout as jsonb))
+""")
+_LINES = TypeAdapter(list[Line])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +95,12 @@ async def place(session: AsyncSession, owner: Owner, body: OrderBody, terms: Ter
         raise ShopError(409, "total_changed", message, [agreed.model_dump(mode="json")])
     order = await _made(session, owner, cart_id, agreed)
     lines = [_line(line_no, line) for line_no, line in enumerate(agreed.lines, 1)]
-    await session.execute(insert(OrderLine), [line.model_dump() | {"order_id": order.order_id} for line in lines])
     await redeeming.reserve(session, order.order_id, coupons)
     wanted = {line.product_id: line.quantity for line in lines}
     _, held_until = await stock.hold(session, order.order_id, wanted, lasts=terms.held_for)
     checkout = _agreed(body, agreed, held_until)
-    copied = checkout.model_dump() | checkout.model_dump(mode="json", include=_ADDRESSES)
-    await session.execute(insert(OrderCheckout).values(order_id=order.order_id, cart_id=cart_id, **copied))
-    await session.execute(update(Cart).where(Cart.cart_id == cart_id).values(status="ordered"))
+    written = {"lines": _LINES.dump_json(lines).decode(), "checkout": checkout.model_dump_json()}
+    await session.execute(_WRITTEN, written | {"order_id": order.order_id, "cart_id": cart_id})
     actor = f"user:{owner.user_id}" if owner.user_id else "guest"
     at = await states.written(session, order.order_id, states.PLACED, actor=actor)
     if agreed.total_minor == 0:
@@ -105,17 +125,9 @@ async def _cart(session: AsyncSession, owner: Owner, *, lock: bool) -> UUID:
 
 async def _made(session: AsyncSession, owner: Owner, cart_id: UUID, agreed: Totals) -> OrderSummary:
     """The new order. A shopper without an account is one for this order alone."""
-    guest = insert(User).values(source="guest", external_id=str(cart_id)).returning(User.user_id).cte("guest")
-    made = insert(Order).values(
-        user_id=owner.user_id or select(guest.c.user_id).scalar_subquery(),
-        channel=CHANNEL,
-        currency=agreed.currency,
-        total_minor=agreed.total_minor,
-        status=states.PLACED,
-    )
-    columns = [getattr(Order, name) for name in OrderSummary.model_fields]
-    row = (await session.execute(made.returning(*columns))).mappings().one()
-    return OrderSummary.model_validate(dict(row))
+    query, buyer = (_ORDER, {"user_id": owner.user_id}) if owner.user_id else (_GUESTS_ORDER, {"cart": str(cart_id)})
+    made = await session.execute(query, buyer | {"currency": agreed.currency, "total_minor": agreed.total_minor})
+    return OrderSummary.model_validate(dict(made.mappings().one()))
 
 
 def _line(line_no: int, line: PricedLine) -> Line:
@@ -185,21 +197,7 @@ async def _priced(
     session: AsyncSession, cart_id: UUID, body: CheckoutBody, terms: Terms, user_id: UUID | None
 ) -> tuple[list[PricedLine], str]:
     """The cart's lines, each at its quote's price or at the one that everybody sees, and their currency."""
-    query = (
-        select(
-            CartItem.product_id,
-            CartItem.quantity,
-            Product.name,
-            Product.status,
-            Product.list_price_minor,
-            Product.price_minor,
-            Product.currency,
-        )
-        .join(Product, Product.product_id == CartItem.product_id)
-        .where(CartItem.cart_id == cart_id)
-        .order_by(CartItem.added_at, CartItem.item_id)
-    )
-    rows = (await session.execute(query)).all()
+    rows = (await session.execute(_ITEMS, {"cart_id": cart_id})).all()
     if not rows:
         raise ShopError(409, "cart_empty", "there is nothing in the cart")
     unsold = [{"product_id": str(row.product_id)} for row in rows if row.status != "active" or row.price_minor is None]

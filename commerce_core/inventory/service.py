@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, insert, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.catalog.intake import AVAILABILITY
 from commerce_core.catalog.models import Product
 from commerce_core.errors import ShopError
-from commerce_core.inventory.models import Location, StockHold, StockLevel, StockMovement
+from commerce_core.inventory.models import Location, StockHold, StockLevel
 from commerce_core.outbox.service import tell_all
 
 LOW, OUT_OF_STOCK = "stock_low", "out_of_stock"
@@ -68,23 +68,29 @@ Levels = dict[UUID, dict[UUID, Level]]  # by product and location
 
 # --- what is there ----------------------------------------------------------------------------------------------------
 
-_OF_LEVEL = [
-    getattr(StockLevel, name)
-    for name in ("product_id", "location_id", "on_hand_units", "allocated_units", "held_units", "low_units")
-]
+# Statements are made once, and are the same for any number of rows: so PostgreSQL and SQLAlchemy know them again.
+_LOCKED = """
+    select product_id, location_id, on_hand_units, allocated_units, held_units, low_units from stock_levels
+    where product_id {} order by product_id, location_id for update
+"""
+_LOCKED_OF = text(_LOCKED.format("= any(:products)"))
+_LOCKED_FOR = text(_LOCKED.format("in (select product_id from stock_holds where owner_id = :owner)"))
 
 
-async def _locked(session: AsyncSession, products: Iterable[UUID] | Select[tuple[UUID]]) -> Levels:
+async def _locked(session: AsyncSession, products: Iterable[UUID]) -> Levels:
     """All levels of these products, for this transaction alone until it ends."""
-    wanted = products if isinstance(products, Select) else sorted(set(products))
-    query = (
-        select(*_OF_LEVEL)
-        .where(StockLevel.product_id.in_(wanted))
-        .order_by(StockLevel.product_id, StockLevel.location_id)
-        .with_for_update()
-    )
-    levels: Levels = {} if isinstance(wanted, Select) else {product: {} for product in wanted}
-    for product, location, *units in (await session.execute(query)).all():
+    levels: Levels = {product: {} for product in products}
+    return levels | _levels((await session.execute(_LOCKED_OF, {"products": list(levels)})).all())
+
+
+async def _locked_for(session: AsyncSession, owner: UUID) -> Levels:
+    """The same of the products that the owner holds."""
+    return _levels((await session.execute(_LOCKED_FOR, {"owner": owner})).all())
+
+
+def _levels(rows: Iterable[Any]) -> Levels:
+    levels: Levels = {}
+    for product, location, *units in rows:
         levels.setdefault(product, {})[location] = Level(Place(product, location), *units)
     return levels
 
@@ -94,13 +100,22 @@ async def alone(session: AsyncSession, product: UUID) -> None:
     await _locked(session, [product])
 
 
-async def _now(session: AsyncSession) -> datetime:
-    """After waiting for locks, unlike the transaction's own time."""
-    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
-    return now
-
-
 # --- holds ------------------------------------------------------------------------------------------------------------
+
+_ROWS = """
+    unnest(cast(:products as uuid[]), cast(:locations as uuid[]), cast(:units as bigint[]))
+        as moved (product_id, location_id, units)
+"""
+_HELD = text(f"""
+    insert into stock_holds (owner_id, product_id, location_id, units, expires_at)
+    select :owner, product_id, location_id, units, clock_timestamp() + :lasts from {_ROWS}
+    returning expires_at
+""")
+_LET_GO = text("""
+    delete from stock_holds
+    where product_id = any(:products) and not pinned and (owner_id = :owner or expires_at <= clock_timestamp())
+    returning product_id, location_id, units
+""")
 
 
 async def hold(
@@ -117,23 +132,25 @@ async def hold(
     if missing := [product for product, some in taken.items() if some is None]:
         raise await _refusal(session, wanted, missing, levels)
     rows = [one for some in taken.values() if some is not None for one in some]
-    values = [
-        {"product_id": one.place.product_id, "location_id": one.place.location_id, "units": one.units} for one in rows
-    ]
-    held = insert(StockHold).values(owner_id=owner, expires_at=func.clock_timestamp() + lasts)
-    until = (await session.execute(held.returning(StockHold.expires_at), values)).scalars().all()
+    until = (await session.execute(_HELD, _columns(rows) | {"owner": owner, "lasts": lasts})).scalars().all()
     return rows, min(until)
+
+
+def _columns(rows: Sequence[Taken]) -> dict[str, list[Any]]:
+    """What `_ROWS` makes rows of again."""
+    return {
+        "products": [one.place.product_id for one in rows],
+        "locations": [one.place.location_id for one in rows],
+        "units": [one.units for one in rows],
+    }
 
 
 async def _let_go(session: AsyncSession, owner: UUID, levels: Levels) -> None:
     """Free what the owner holds of these products, and what others held for long enough."""
     if not any(level.held_units for some in levels.values() for level in some.values()):
         return
-    over = (StockHold.owner_id == owner) | (StockHold.expires_at <= func.clock_timestamp())
-    gone = delete(StockHold).where(StockHold.product_id.in_(list(levels)), ~StockHold.pinned, over)
-    of_hold = (StockHold.product_id, StockHold.location_id, StockHold.units)
-    freed = (await session.execute(gone.returning(*of_hold))).tuples().all()
-    for product, location, units in freed:
+    freed = await session.execute(_LET_GO, {"products": list(levels), "owner": owner})
+    for product, location, units in freed.all():
         if location in levels[product]:  # unless it was new while we waited for the locks
             levels[product][location].held_units -= units
 
@@ -215,32 +232,36 @@ async def release(session: AsyncSession, owner: UUID) -> None:
 
 async def sweep(session: AsyncSession, *, most: int = 500) -> int:
     """Free what ended; how many holds. One that somebody just works on is left to them."""
-    now = await _now(session)
-    ended = (
-        select(StockHold.hold_id, StockHold.product_id)
-        .where(StockHold.expires_at <= now, ~StockHold.pinned)
-        .order_by(StockHold.product_id)
-        .limit(most)
-    )
+    over = (StockHold.expires_at <= func.clock_timestamp()) & ~StockHold.pinned
+    ended = select(StockHold.hold_id, StockHold.product_id).where(over).order_by(StockHold.product_id).limit(most)
     rows = (await session.execute(ended)).all()
     await _locked(session, [row.product_id for row in rows])
-    gone = delete(StockHold).where(
-        StockHold.hold_id.in_([row.hold_id for row in rows]), StockHold.expires_at <= now, ~StockHold.pinned
-    )
+    gone = delete(StockHold).where(StockHold.hold_id.in_([row.hold_id for row in rows]), over)
     return len((await session.execute(gone.returning(StockHold.hold_id))).all())
 
 
 # --- movements --------------------------------------------------------------------------------------------------------
 
+_MOVED = text(f"""
+    insert into stock_movements (product_id, location_id, kind, on_hand_delta, allocated_delta, reason, actor)
+    select product_id, location_id, :kind, units * :on_hand, units * :allocated, :reason, :actor from {_ROWS}
+""")
+# The holds are sorted, so all are gone before the first movement: units are never held and allocated at once.
+_ALLOCATED = text("""
+    with held as (delete from stock_holds where owner_id = :owner returning product_id, location_id, units)
+    insert into stock_movements (product_id, location_id, kind, allocated_delta, reason, actor)
+    select product_id, location_id, 'allocated', units, :reason, :actor from held order by product_id, location_id
+    returning product_id, location_id, allocated_delta
+""")
+
 
 async def allocate(session: AsyncSession, owner: UUID, *, reason: str, actor: str) -> list[Taken]:
     """What the owner holds is an order's now; from where. Nothing when it holds nothing."""
-    levels = await _locked(session, select(StockHold.product_id).where(StockHold.owner_id == owner))
-    gone = delete(StockHold).where(StockHold.owner_id == owner)
-    rows = (await session.execute(gone.returning(StockHold.product_id, StockHold.location_id, StockHold.units))).all()
-    taken = [Taken(Place(row.product_id, row.location_id), row.units) for row in rows]
-    taken.sort(key=lambda one: (one.place.product_id, one.place.location_id))
-    await _move(session, levels, taken, "allocated", allocated=1, reason=reason, actor=actor)
+    levels = await _locked_for(session, owner)
+    rows = (await session.execute(_ALLOCATED, {"owner": owner, "reason": reason, "actor": actor})).all()
+    taken = [Taken(Place(product, location), units) for product, location, units in rows]
+    _count(levels, taken, allocated=1)
+    await _tell(session, levels)
     return taken
 
 
@@ -311,19 +332,19 @@ async def _move(
     count there."""
     if not moved:
         return
+    signs = {"on_hand": on_hand, "allocated": allocated}
     why = {"kind": kind, "reason": reason, "actor": actor}
-    rows = [
-        {"product_id": one.place.product_id, "location_id": one.place.location_id}
-        | {"on_hand_delta": on_hand * one.units, "allocated_delta": allocated * one.units}
-        | why
-        for one in moved
-    ]
-    await session.execute(insert(StockMovement), rows)
+    await session.execute(_MOVED, _columns(moved) | signs | why)
+    _count(levels, moved, **signs)
+    await _tell(session, levels)
+
+
+def _count(levels: Levels, moved: Sequence[Taken], *, on_hand: int = 0, allocated: int = 0) -> None:
+    """What the movements made of the levels."""
     for one in moved:
         level = levels[one.place.product_id][one.place.location_id]
         level.on_hand_units += on_hand * one.units
         level.allocated_units += allocated * one.units
-    await _tell(session, levels)
 
 
 async def _level(session: AsyncSession, place: Place) -> None:

@@ -3,12 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, func, insert, select, update
+from sqlalchemy import ScalarSelect, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.errors import ShopError
-from commerce_core.orders.models import Order, OrderStatus
-from commerce_core.outbox.service import tell
+from commerce_core.orders.models import Order
 
 PLACED, PAID, SHIPPED, COMPLETED, CANCELLED = "placed", "paid", "shipped", "completed", "cancelled"
 ORDER = {
@@ -20,6 +19,28 @@ ORDER = {
 }
 IN_ORDER = list(ORDER)  # an order has each at most once, and none before those to the left
 TOPIC = "orders"
+
+
+# One statement for a status, its place in the history and its way to the bus: a checkout has two of them. The moment is
+# after those of the statuses before, for whoever comes here holds the order; the transaction's own is not, when it
+# waited for it.
+_WRITTEN = """
+    change as (
+        insert into order_status_history (order_id, at, status, actor)
+        select order_id, clock_timestamp(), :status, :actor from changed
+        returning order_id, at, status),
+    told as (
+        insert into outbox (topic, aggregate, payload)
+        select :topic, cast(order_id as text),
+            jsonb_build_object('order_id', order_id, 'status', status, 'at', at) from change)
+    select at from change
+"""
+_FIRST = text(f"with changed as (select cast(:order_id as uuid) as order_id), {_WRITTEN}")
+_NEXT = text(f"""
+    with changed as (
+        update orders set status = :status where order_id = :order_id and status = any(:before) returning order_id),
+    {_WRITTEN}
+""")
 
 
 async def locked(session: AsyncSession, order_id: UUID | ScalarSelect[UUID]) -> Order:
@@ -36,22 +57,15 @@ async def move(session: AsyncSession, order_id: UUID, to: str, *, actor: str) ->
 
     ShopError 409 `order_is_<status>` when it cannot become that.
     """
+    values = {"order_id": order_id, "status": to, "actor": actor, "topic": TOPIC}
     before = [status for status, after in ORDER.items() if to in after]
-    moved = update(Order).where(Order.order_id == order_id, Order.status.in_(before)).values(status=to)
-    if (await session.execute(moved.returning(Order.order_id))).one_or_none() is None:
+    if (await session.execute(_NEXT, values | {"before": before})).one_or_none() is None:
         order = await locked(session, order_id)
         raise ShopError(409, f"order_is_{order.status}", f"an order that is {order.status} cannot become {to}")
-    await written(session, order_id, to, actor=actor)
 
 
 async def written(session: AsyncSession, order_id: UUID, status: str, *, actor: str) -> datetime:
-    """Put a status into the order's history and on its way to the bus; from when on it is that.
-
-    The caller holds the order, so the moment is after those of the statuses before: the transaction's own is not, when
-    it waited for the order.
-    """
-    values = {"order_id": order_id, "status": status, "actor": actor, "at": func.clock_timestamp()}
-    history = insert(OrderStatus).values(**values).returning(OrderStatus.at)
-    at: datetime = (await session.execute(history)).scalar_one()
-    await tell(session, TOPIC, str(order_id), {"order_id": str(order_id), "status": status, "at": at.isoformat()})
+    """Put a new order's status into its history and on its way to the bus; since when it is that."""
+    values = {"order_id": order_id, "status": status, "actor": actor, "topic": TOPIC}
+    at: datetime = (await session.execute(_FIRST, values)).scalar_one()
     return at

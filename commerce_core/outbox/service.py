@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from commerce_core.outbox.models import OutboxMessage
 
+_TELL = insert(OutboxMessage)
+
 
 async def tell(session: AsyncSession, topic: str, aggregate: str, payload: dict[str, Any]) -> None:
     """The bus hears of it if and when the transaction commits.
@@ -21,4 +23,4 @@ async def tell(session: AsyncSession, topic: str, aggregate: str, payload: dict[
 async def tell_all(session: AsyncSession, news: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
     """The same of several at once, each a topic, an aggregate and a payload."""
     rows = [{"topic": topic, "aggregate": aggregate, "payload": payload} for topic, aggregate, payload in news]
-    await session.execute(insert(OutboxMessage), rows)  # not one VALUES of all: it would be compiled anew every time
+    await session.execute(_TELL, rows)  # not one VALUES of all: it would be compiled anew every time

@@ -88,9 +88,7 @@ async def get_payment(
     providers: Providers,
     payment_id: UUID,
     owner: CartOwner,
-    action: Annotated[
-        bool, Query(description="ask the provider what the shopper still has to do; Razorpay is asked by POST alone")
-    ] = False,
+    action: Annotated[bool, Query(description="ask the provider what the shopper still has to do")] = False,
 ) -> PaymentDetail:
     """One's own payment, with what went back."""
     async with transactions() as session:

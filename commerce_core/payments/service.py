@@ -7,14 +7,12 @@ which answers the same. A webhook ends a payment by the very same `settle`.
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm.attributes import set_committed_value
 
 from commerce_core.checkout.models import OrderCheckout
 from commerce_core.db import Transactions
@@ -25,7 +23,7 @@ from commerce_core.inventory import service as stock
 from commerce_core.orders import states
 from commerce_core.orders.models import Order, OrderLine
 from commerce_core.payments import ledger, listings, refunds
-from commerce_core.payments.events import changed, happened
+from commerce_core.payments.events import happened
 from commerce_core.payments.ledger import Parts
 from commerce_core.payments.models import FAILED, LATE, ONE_AT_A_TIME, PROCESSING, SUCCEEDED, Payment
 from commerce_core.payments.providers import Charge, Outcome, Provider, Unreachable
@@ -50,12 +48,13 @@ async def begin(session: AsyncSession, order: Order, *, provider: str, method: s
     values = {"order_id": order.order_id, "currency": order.currency, "amount_minor": order.total_minor}
     made = insert_unless(Payment).values(**values, provider=provider, method=method, claimed_until=_CLAIMED_UNTIL)
     alone = made.on_conflict_do_nothing(index_elements=[Payment.order_id], index_where=ONE_AT_A_TIME)
-    payment_id = await changed(session, alone, "requested", order.total_minor)
+    payment_id = (await session.execute(alone.returning(Payment.payment_id))).scalar_one_or_none()
     if payment_id is None:
         raise ShopError(409, "payment_in_progress", "a payment of this order is under way; ask how it ended")
     lines = select(OrderLine.product_id, OrderLine.quantity).where(OrderLine.order_id == order.order_id)
     wanted = {row.product_id: row.quantity for row in (await session.execute(lines)).all()}
     await stock.pin(session, order.order_id, wanted)
+    await happened(session, payment_id, "requested", order.total_minor)
     return Charge(payment_id, order.order_id, method, order.total_minor, order.currency)
 
 
@@ -146,14 +145,10 @@ async def _waits(session: AsyncSession, payment: Payment, outcome: Outcome, paus
 
 
 async def _ended(session: AsyncSession, payment: Payment, outcome: Outcome, status: str) -> None:
+    payment.status, payment.reference, payment.failure = status, outcome.reference, outcome.failure
+    await session.flush()
     detail = {"failure": outcome.failure} if outcome.failure else {}
-    values: dict[str, Any] = {"status": status, "reference": outcome.reference, "failure": outcome.failure}
-    if status == LATE:
-        values |= {"amount_minor": outcome.amount_minor, "currency": outcome.currency}
-    ended = update(Payment).where(Payment.payment_id == payment.payment_id).values(**values)
-    await changed(session, ended, status, outcome.amount_minor, **detail)
-    for name, value in values.items():
-        set_committed_value(payment, name, value)
+    await happened(session, payment.payment_id, status, outcome.amount_minor, **detail)
 
 
 async def paid(session: AsyncSession, order_id: UUID) -> None:
@@ -168,17 +163,18 @@ async def paid(session: AsyncSession, order_id: UUID) -> None:
 
 
 async def _differs(session: AsyncSession, payment: Payment, outcome: Outcome, parts: Parts) -> None:
+    """What was taken instead is what this payment was of from now on, for the books and the refund."""
     if payment.status == PROCESSING:
         await stock.unpin(session, payment.order_id)
     structlog.get_logger().error("amount_differs", payment_id=str(payment.payment_id))
     await happened(session, payment.payment_id, "amount_differs", outcome.amount_minor, currency=outcome.currency)
+    payment.amount_minor, payment.currency = outcome.amount_minor, outcome.currency
     outcome = replace(outcome, failure="amount_differs")
     await _goes_back(session, payment, outcome, parts, reason="not the amount that was asked for")
 
 
 async def _goes_back(session: AsyncSession, payment: Payment, outcome: Outcome, parts: Parts, *, reason: str) -> None:
-    """Books what was taken, which is what this payment is of from now on, and the refund that the sweeper will ask
-    for."""
+    """Books what was taken, and the refund that the sweeper will ask for."""
     await _ended(session, payment, outcome, LATE)
     await ledger.captured(session, payment, parts)
     await refunds.request(session, payment.payment_id, payment.amount_minor, reason=reason, actor=ACTOR)

@@ -8,10 +8,12 @@ moves by an UPDATE that says from where: of two orders that want it, one has it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Update, func, insert, select, update
+from sqlalchemy import Update, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from commerce_core.errors import ShopError
 from commerce_core.money import allocate, share
@@ -149,7 +151,7 @@ async def reserve(session: AsyncSession, order_id: UUID, coupons: Sequence[Appli
         return
     wanted = [one.coupon.coupon_id for one in coupons]
     mine = update(UserCoupon).where(UserCoupon.coupon_id.in_(wanted), UserCoupon.status == OPEN)
-    moved = await _moved(session, mine.values(status=RESERVED, order_id=order_id))
+    moved = await _moved(session, _moving(mine.values(status=RESERVED, order_id=order_id)))
     if len(moved) < len(wanted):
         raise _refused("coupon_used", "a coupon has just gone to another order")
     rows = [{"order_id": order_id, "coupon_id": one.coupon.coupon_id, "off_minor": one.off_minor} for one in coupons]
@@ -158,25 +160,35 @@ async def reserve(session: AsyncSession, order_id: UUID, coupons: Sequence[Appli
 
 async def capture(session: AsyncSession, order_id: UUID) -> None:
     """The order is paid: what it has reserved is used. The caller holds the order."""
-    await _moved(session, _of(order_id).where(UserCoupon.status == RESERVED).values(status=USED))
+    await _moved(session, _USED, {"of_order": order_id})
 
 
 async def release(session: AsyncSession, order_id: UUID) -> None:
     """The order is called off: its coupons are open again, as long as they last. The caller holds the order."""
-    await _moved(session, _of(order_id).values(status=OPEN, order_id=None))
+    await _moved(session, _LET_GO, {"of_order": order_id})
 
 
-def _of(order_id: UUID) -> Update:
-    """A change of the order's coupons, which are locked in the order of ids before the first of them changes."""
-    locked = select(UserCoupon.coupon_id).where(UserCoupon.order_id == order_id).order_by(UserCoupon.coupon_id)
-    mine = locked.with_for_update().cte("mine")
-    return update(UserCoupon).where(UserCoupon.coupon_id.in_(select(mine.c.coupon_id)), UserCoupon.order_id == order_id)
-
-
-async def _moved(session: AsyncSession, change: Update) -> Sequence[UserCoupon]:
+def _moving(change: Update) -> ReturningUpdate[tuple[UserCoupon, datetime]]:
+    """The change, which tells of what it changed and when."""
     returned = change.returning(UserCoupon, func.clock_timestamp())
-    options = {"synchronize_session": False, "populate_existing": True}
-    rows = (await session.execute(returned.execution_options(**options))).tuples().all()
+    return returned.execution_options(synchronize_session=False, populate_existing=True)
+
+
+def _of_order() -> Update:
+    """A change of an order's coupons, which are locked in the order of ids before the first of them changes."""
+    mine = UserCoupon.order_id == bindparam("of_order")
+    locked = select(UserCoupon.coupon_id).where(mine).order_by(UserCoupon.coupon_id).with_for_update().cte("mine")
+    return update(UserCoupon).where(mine, UserCoupon.coupon_id.in_(select(locked.c.coupon_id)))
+
+
+_USED = _moving(_of_order().where(UserCoupon.status == RESERVED).values(status=USED))
+_LET_GO = _moving(_of_order().values(status=OPEN, order_id=None))
+
+
+async def _moved(
+    session: AsyncSession, change: ReturningUpdate[tuple[UserCoupon, datetime]], values: dict[str, Any] | None = None
+) -> Sequence[UserCoupon]:
+    rows = (await session.execute(change, values)).tuples().all()
     coupons = sorted((coupon for coupon, _ in rows), key=lambda coupon: coupon.coupon_id)
     if rows:
         await tell_of(session, coupons, rows[-1][1])

@@ -70,18 +70,13 @@ class Addendum:
         }
 
 
-def write(client: Client, addendum: Addendum, base: Mapping[str, Any]) -> str:
+def write(client: Client, token: bytes, addendum: Addendum, base: Mapping[str, Any]) -> str:
     """Put it beside its base under a number of its own, read it back, and declare it whole; its id."""
     generation = keys.addendum(addendum.base, client.incr(keys.addenda_key(addendum.base)))
-    client.sadd(keys.PARTIAL, generation)
-    try:
+    with publish.declaring(client, token, generation, addendum.digest):
         send(client, addendum.pairs(generation))
         verify(client, addendum, generation)
         client.set(keys.meta_key(generation), json.dumps({"generation": generation, **addendum.meta(base)}))
-        client.set(keys.ready_key(generation), addendum.digest)
-    except BaseException:
-        publish.discard_partial(client)
-        raise
     return generation
 
 

@@ -26,7 +26,7 @@ def run(day: date, version: int, settings: Settings | None = None) -> dict[str, 
     client = connect(settings.redis_url)
     with lease.held(client) as token:
         unchanged = challenging(client) == made.generation
-        publish.write_whole(client, made, settings)
+        publish.write_whole(client, token, made, settings)
         point(client, token, made.generation)
     return publish.report(client, made.generation, unchanged=unchanged)
 

@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import redis
@@ -29,8 +29,9 @@ def held(client: Client, key: str = keys.LEASE) -> Iterator[bytes]:
 
     def renew() -> None:
         while not done.wait(LEASE_S / 4):
-            if client.get(key) == token:
-                client.expire(key, LEASE_S)
+            with suppress(redis.RedisError):  # a hiccup does not end it: the next renewal may come in time
+                if client.get(key) == token:
+                    client.expire(key, LEASE_S)
 
     renewal = threading.Thread(target=renew, daemon=True)
     renewal.start()
@@ -43,13 +44,18 @@ def held(client: Client, key: str = keys.LEASE) -> Iterator[bytes]:
             client.delete(key)
 
 
+def require(client: Client, token: bytes, otherwise: str, key: str = keys.LEASE) -> None:
+    """PublishError when the lease is not ours any more."""
+    if client.get(key) != token:
+        raise PublishError(f"{otherwise}: another publish took over")
+
+
 @contextmanager
 def transaction(client: Client, token: bytes, otherwise: str, key: str = keys.LEASE) -> Iterator[Any]:
     """A transaction that takes place only while the lease is ours."""
     with client.pipeline(transaction=True) as pipeline:
         pipeline.watch(key)  # expiry counts as a change
-        if pipeline.get(key) != token:
-            raise PublishError(f"{otherwise}: another publish took over")
+        require(pipeline, token, otherwise, key)
         pipeline.multi()
         yield pipeline
         try:

@@ -4,7 +4,8 @@ A crash at any point leaves the live generation as it was; the next publish remo
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 
@@ -58,7 +59,7 @@ def send(day: date, settings: Settings, models: Sequence[str]) -> dict[str, obje
         live = live_generation(client)
         if live and keys.base(live) == inputs.generation and client.exists(keys.ready_key(inputs.generation)):
             return report(client, inputs.generation, unchanged=True)  # addenda to it are newer
-        write_whole(client, inputs, settings)
+        write_whole(client, token, inputs, settings)
         make_live(client, token, inputs.generation)
     return report(client, inputs.generation, unchanged=False)
 
@@ -85,21 +86,51 @@ def live_generation(client: Client) -> str | None:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def write_whole(client: Client, inputs: Inputs, settings: Settings) -> None:
+def write_whole(client: Client, token: bytes, inputs: Inputs, settings: Settings) -> None:
     """The generation in Redis, unless it is there already. What a crashed publish left goes first."""
     discard_partial(client)
     if client.exists(keys.ready_key(inputs.generation)):
         return
-    client.sadd(keys.PARTIAL, inputs.generation)
-    try:
+    with declaring(client, token, inputs.generation, inputs.generation):
         write(client, inputs, Draft(inputs.generation, settings.redis_url, inputs.scopes))
+
+
+@contextmanager
+def declaring(client: Client, token: bytes, generation: str, ready: str) -> Iterator[None]:
+    """The block writes all keys of the generation and verifies them: then it is `ready`, or else it goes.
+
+    Who lost the lease declares nothing: what it wrote was rubbish to the other, who may have removed some of it.
+    """
+    client.sadd(keys.PARTIAL, generation)
+    try:
+        yield
+        lease.require(client, token, f"{generation} was not declared whole")
+        client.set(keys.ready_key(generation), ready)
     except BaseException:
-        discard_partial(client)
+        _abandon(client, token, generation)
         raise
 
 
+def _abandon(client: Client, token: bytes, generation: str) -> None:
+    """Have it removed: now, or by the next publish when the lease is another's, who may be writing the very same.
+
+    It joins the partial ones again, since the other may have taken it from them before our last keys came; unless the
+    other has put it to use.
+    """
+
+    def unless_used(pipeline: Client) -> None:
+        used = {pipeline.get(keys.LIVE), pipeline.get(keys.CHALLENGER), *pipeline.lrange(keys.KEPT, 0, -1)}
+        pipeline.multi()
+        if generation.encode() not in used:
+            pipeline.sadd(keys.PARTIAL, generation)
+
+    client.transaction(unless_used, keys.LIVE, keys.CHALLENGER, keys.KEPT)
+    if client.get(keys.LEASE) == token:
+        discard_partial(client)
+
+
 def write(client: Client, inputs: Inputs, draft: Draft) -> None:
-    """All keys of the generation; `ready` comes last, after what is in Redis was found to be what was meant."""
+    """All keys of the generation but `ready`, after what is in Redis was found to be what was meant."""
     frames = inputs.frames
     draft, items = product_tables.write_items(frames[PRODUCTS.name], draft)
     with_vectors = frames[PRODUCTS.name].join(frames[ITEM_VECTORS.name], "product_id", "left")
@@ -127,7 +158,6 @@ def write(client: Client, inputs: Inputs, draft: Draft) -> None:
         **verify(client, inputs, draft, written),
     }
     client.set(keys.meta_key(draft.generation), json.dumps(meta))
-    client.set(keys.ready_key(draft.generation), inputs.generation)
 
 
 def verify(client: Client, inputs: Inputs, draft: Draft, written: Mapping[str, Written]) -> dict[str, object]:

@@ -49,6 +49,6 @@ def run(settings: Settings | None = None, known: dict[str, Base] | None = None) 
     with lease.held(client) as token:
         if publish.live_generation(client) != live:
             raise PublishError(f"{live} was replaced while it was added to: run refresh again")
-        generation = addenda.write(client, made, known[base].meta)
+        generation = addenda.write(client, token, made, known[base].meta)
         publish.make_live(client, token, generation)
     return {"generation": generation, "unchanged": False, **said}

@@ -11,7 +11,7 @@ from pipelines import addendum as addenda
 from pipelines import lease, publish
 from pipelines.generation import PublishError
 from tests.pipelines.test_publish import keys_of, make_live, settings_for
-from tests.serving.test_addenda import SHOP, adding, written
+from tests.serving.test_addenda import SHOP, adding, put
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def client(redis_url):
 
 def add(client, addendum=None):
     with lease.held(client) as token:
-        generation = written(client, addendum or adding())
+        generation = put(client, token, addendum or adding())
         publish.make_live(client, token, generation)
     return generation
 
@@ -92,6 +92,27 @@ def test_what_redis_holds_otherwise_is_found_before_the_flip(client, monkeypatch
         add(client)
     assert client.get(keys.LIVE).decode() == SHOP.generation
     assert not keys_of(client, keys.addendum(SHOP.generation, 1))
+
+
+def test_one_whose_lease_is_lost_meanwhile_is_never_whole_and_goes_with_the_next(client, monkeypatch):
+    make_live(client, SHOP)
+    verify = addenda.verify
+
+    def overtaken(client, addendum, generation):
+        verify(client, addendum, generation)
+        client.set(keys.LEASE, "another")
+        publish.discard_partial(client)  # as the other does first
+
+    with monkeypatch.context() as slow:
+        slow.setattr(addenda, "verify", overtaken)
+        with pytest.raises(PublishError, match="was not declared whole: another publish took over"):
+            add(client)
+    lost = keys.addendum(SHOP.generation, 1)
+    assert keys_of(client, lost) == {keys.meta_key(lost)}  # the other is at work: it is left to whoever comes next
+    client.delete(keys.LEASE)
+    add(client)
+    assert not keys_of(client, lost)
+    assert keys_of(client, SHOP.generation)
 
 
 def test_the_digest_tells_what_is_said_and_not_under_which_number(client):

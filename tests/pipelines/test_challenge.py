@@ -159,6 +159,21 @@ def test_a_challenger_is_published_once_promoted_without_writing_and_withdrawn(c
     assert not client.exists(keys.PARTIAL)
 
 
+def test_who_lost_the_lease_leaves_alone_what_the_other_made_live(client, settings, publishing, monkeypatch):
+    def overtaken(client, made, draft):
+        ONE.write(client)
+        client.set(keys.LEASE, "another")
+        client.set(keys.LIVE, draft.generation)  # the same day, by a step that was started again
+        client.srem(keys.PARTIAL, draft.generation)
+
+    monkeypatch.setattr(publish, "write", overtaken)
+    with pytest.raises(PublishError, match="was not declared whole"):
+        publish.send(DAY, settings, ["champion"])
+    before = whole(client, ONE)
+    publish.discard_partial(client)
+    assert whole(client, ONE) == before != {}
+
+
 def test_a_challenger_that_dies_half_way_leaves_nothing(client, settings, publishing, monkeypatch):
     publish.send(DAY, settings, ["champion"])
     publishing[0](TWO)

@@ -355,27 +355,6 @@ def test_marts_that_make_no_sense_are_refused(settings, client, lake, table, cha
     assert client.get(keys.LIVE) is None
 
 
-def test_two_publishers_do_not_meet(redis_url, monkeypatch):
-    monkeypatch.setattr(lease, "LEASE_S", 1)  # the second one waits for it
-    client = redis.Redis.from_url(redis_url)
-    with lease.held(client) as token:
-        monopolist = client.get(keys.LEASE)
-        assert monopolist == token
-        with pytest.raises(PublishError, match="another publish"), lease.held(client):
-            pass
-    assert client.get(keys.LEASE) is None
-
-
-def test_who_lost_the_lease_does_not_flip(redis_url):
-    client = redis.Redis.from_url(redis_url)
-    with lease.held(client) as token:
-        client.set(keys.LEASE, "somebody else")
-        with pytest.raises(PublishError, match="took over"):
-            publish.flip(client, token, "any", "publish", kept=["any"])
-    assert client.get(keys.LIVE) is None
-    assert client.get(keys.LEASE) == b"somebody else"
-
-
 def test_each_publish_asks_the_champions_anew(settings, client, lake, monkeypatch):
     before = publish.send(DAY, settings, MODELS)["generation"]
 

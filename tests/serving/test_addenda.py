@@ -11,6 +11,7 @@ from benchmarks.synthetic import Synthetic, product_id, user_id
 from contracts import keys
 from models.session import category_number
 from pipelines import addendum as addenda
+from pipelines import lease
 from pipelines.addendum import Addendum
 from serving.generation import Generation, Incomplete
 from serving.reads import Reads
@@ -48,8 +49,13 @@ async def reading(redis_url):
         yield client
 
 
+def put(client, token, addendum):
+    return addenda.write(client, token, addendum, {"as_of": "1970-01-01", "models": []})
+
+
 def written(client, addendum):
-    return addenda.write(client, addendum, {"as_of": "1970-01-01", "models": []})
+    with lease.held(client) as token:
+        return put(client, token, addendum)
 
 
 async def test_its_products_stand_behind_the_bases_and_the_others_where_they_were(client, reading):

@@ -180,17 +180,19 @@ def _with(value: bytes, more: Sequence[tuple[float, int, int]], elsewhere: set[i
 
 
 def _priced(base: Base, news: News, client: Client) -> Iterator[tuple[bytes, bytes]]:
-    """Signals of the products whose price is another than in the base."""
+    """Signals of the products whose price is another than in the base; 0 of those that have none any more."""
     priced = {
         uuid_of(id): row
         for id, row in sorted(news.prices.items())
-        if row["price_minor"] > 0 and news.versions.get(id, {}).get("status", "active") == "active"
+        if news.versions.get(id, {}).get("status", "active") == "active"
     }
     names = [keys.signal_key(base.generation, product) for product in priced]
     for (product, row), value in zip(priced.items(), _held(client, names), strict=True):
         price = {"currency": row["currency"], "price_minor": row["price_minor"]}
         price["list_price_minor"] = row["list_price_minor"] or row["price_minor"]
         if value is None:
+            if not row["price_minor"]:
+                continue
             effect = _effect(base, row["product_id"], _category(base, news, row["product_id"]))
             signal = PriceSignal(**price, cost_minor=None, **effect, weekly_units=0.0)
         else:
@@ -201,7 +203,9 @@ def _priced(base: Base, news: News, client: Client) -> Iterator[tuple[bytes, byt
 
 
 def _repriced(signal: PriceSignal, price_minor: int) -> float:
-    """Weekly units at another price, as pipelines.price_signals expects them."""
+    """Weekly units at another price, as pipelines.price_signals expects them; without a price none."""
+    if not price_minor:
+        return 0.0
     moved = signal.elasticity * math.log(price_minor / signal.price_minor)
     return signal.weekly_units * math.exp(max(-MOST_REPRICED, min(MOST_REPRICED, moved)))
 

@@ -155,10 +155,16 @@ def test_prices_follow_the_shop(client):
     retired = version(IDS[1], TEXTS[1], status="retired")
     found = addendum(made(), news(version(TEA, "white tea"), retired, prices=prices), client)
     signals = {str(UUID(bytes=id)): keys.decode_signal(value) for id, value in found.priced.items()}
-    assert set(signals) == {IDS[0], TEA}  # without a price, or retired: no signal
+    assert set(signals) == {IDS[0], TEA}  # never with a price, or retired: no signal
     units = 10 * 2  # at half the price exp(-2 × ln 0.5) = 4 times as many, held to twice
     assert signals[IDS[0]] == SIGNAL._replace(price_minor=200, weekly_units=pytest.approx(units))
     assert signals[TEA] == PriceSignal("EUR", 350, 350, None, -2.5, 0.1, "events", 0.0)  # the department's effect
+
+
+def test_a_price_that_was_taken_away_is_said_to_be_none(client):
+    found = addendum(made(), news(prices=[price(IDS[0], 0, list_price_minor=0)]), client)
+    [value] = found.priced.values()
+    assert keys.decode_signal(value) == SIGNAL._replace(price_minor=0, list_price_minor=0, weekly_units=0.0)
 
 
 def test_a_price_that_is_the_bases_is_no_news(client):

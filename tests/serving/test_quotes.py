@@ -4,10 +4,12 @@ import asyncio
 import json
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import httpx
 import jwt
+import numpy as np
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -17,6 +19,8 @@ from benchmarks.synthetic import Synthetic, product_id
 from contracts import books, quotes
 from contracts.quotes import QUOTES, QuotedLine
 from pipelines import lease, publish_book
+from pipelines.newcomers import addendum
+from pipelines.publish import make_live as flip
 from serving import schemas
 from serving.app import create_app
 from serving.failures import Refused
@@ -25,7 +29,9 @@ from serving.quotes import EVERYONE, ISSUER, Quotes, lines_digest
 from serving.schemas import QuoteBody
 from serving.settings import Settings
 from serving.signing import Signer
+from tests.pipelines import test_newcomers as newcomers
 from tests.serving.conftest import SECRET, make_live
+from tests.serving.test_addenda import put
 
 SEED, OTHER_SEED = "A" * 43, "B" * 42 + "A"
 SIGNER = Signer.of(f"k1:{SEED}")
@@ -290,6 +296,26 @@ async def test_without_a_book_the_price_in_force_is_promised(redis_url, client):
     assert said["book_version"] is None
     assert said["lines"][0]["source"] == "catalog"
     assert said["lines"][0]["unit_price_minor"] == price["price_minor"]
+
+
+async def test_a_price_that_the_shop_took_away_is_promised_no_more(redis_url, client):
+    shop = Synthetic(tag=1, users=1, products=60)
+    make_live(client, shop)
+    ids = np.array([str(shop.shown(number)).encode() for number in range(shop.products)])
+    base = replace(newcomers.made(), generation=shop.generation, ids=ids)
+    taken = addendum(base, newcomers.news(prices=[newcomers.price(ONE, 0, list_price_minor=0)]), client)
+    async with serving(redis_url) as asked:
+        assert (await asked.post("/quotes", json=body())).status_code == 200
+        with lease.held(client) as token:
+            flip(client, token, put(client, token, taken))
+        until = time.monotonic() + 20
+        while (answer := await asked.post("/quotes", json=body())).status_code == 200:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.01)
+        price = (await asked.get(f"/products/{ONE}/price")).json()
+    assert (answer.status_code, answer.json()["error"]) == (422, "no_price")
+    assert [fault["field"] for fault in answer.json()["faults"]] == ["lines.0.product_id"]
+    assert (price["source"], price["price_minor"]) == ("none", None)
 
 
 async def test_without_a_key_or_without_redis_nothing_is_promised(redis_url, client):

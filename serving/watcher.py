@@ -1,18 +1,20 @@
-"""Follows pointers and rules: loads what is new whole, then swaps it in; sees Redis go and come back."""
+"""Follows pointers and rules, and sees Redis go and come back: a look never waits for a generation to be read."""
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from contracts import books, keys, rules
 from serving.books import Books
-from serving.generation import Generation, Incomplete
+from serving.generation import Generation
+from serving.generations import Generations
 from serving.metrics import Metrics
 from serving.prices import Held
 from serving.reads import Reads
@@ -20,29 +22,36 @@ from serving.rules import Known
 
 log = logging.getLogger(__name__)
 
-AGAIN_S = 2.0  # after which a generation that was not whole is read again
 FIRST_LOOK_S = 5.0  # that a new worker lets questions wait, or leaves them to others, rather than answer with nothing
 
 
 class Watcher:
-    """Holds the generation that new requests answer from: None until the first was loaded; beside it a challenger, and
-    the price book."""
+    """Holds what new requests are answered by: the generation and beside it a challenger, the price book, the rules."""
 
     def __init__(self, client: Redis, reads: Reads, metrics: Metrics, poll_s: float) -> None:
-        self.generation: Generation | None = None
-        self.challenger: Generation | None = None
         self.books = Books(client, metrics)
+        self.generations = Generations(client, metrics)
         self._client = client
         self._reads = reads
         self._metrics = metrics
         self._poll_s = poll_s
-        self._refused = dict[str, float]()  # what was not whole, and when it was read
         self._known: Known | None = None  # until rules were read once, or found not to be there
         self._book: bytes | None = None
         self._refused_book: bytes | None = None
         self._changes = 0
         self._unsure = False  # Redis may have been emptied since: its count of changes may have begun anew
+        self._failing = dict[str, str]()  # what could not be taken over at the last look, and why
         self._stopping = False
+
+    @property
+    def generation(self) -> Generation | None:
+        """What new requests answer from."""
+        return self.generations.live
+
+    @property
+    def challenger(self) -> Generation | None:
+        """What the other arm of an experiment is shown."""
+        return self.generations.challenger
 
     @property
     def held(self) -> Held:
@@ -56,13 +65,16 @@ class Watcher:
         task = asyncio.create_task(self._run(looked))
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(looked.wait(), FIRST_LOOK_S)
+                async with asyncio.timeout(FIRST_LOOK_S):
+                    await looked.wait()
+                    await self.generations.settled()
             yield
         finally:
             self._stopping = True  # beside cancel, which the Redis client may take for an error of its own
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            await self.generations.close()
 
     async def _run(self, looked: asyncio.Event) -> None:
         while not self._stopping:
@@ -74,73 +86,48 @@ class Watcher:
                 self._reads.lost()
                 self._unsure = True
             except Exception:
-                log.exception("the live generation could not be looked at")  # keep serving what we have
+                log.exception("nothing could be looked at")  # keep serving what we have
             looked.set()
             self._metrics.redis_up(self._reads.available)
             if not self._stopping:
                 await asyncio.sleep(self._poll_s)
 
     async def look(self) -> None:
-        """Take over the generations and the price book that the pointers name, and the rules, unless we have them."""
+        """Take over the price book, the rules and the generations that the pointers name, unless we have them."""
         live, challenger, prices, book, changes = await self._client.mget(
             [keys.LIVE, keys.CHALLENGER, books.LIVE, rules.BOOK, rules.CHANGES]
         )
         if not self._reads.available:
             log.info("redis is back")
         self._reads.recovered()
-        await self.books.take(prices)
-        await self._take_rules(book, int(changes or 0))
-        if (known := self._known) is None:
-            return  # what must not be shown is not known
-        if self.generation is not None:
-            self.generation = await _under(self.generation, known)
-        named = {pointer.decode() for pointer in (live, challenger) if pointer is not None}
-        self._refused = {name: at for name, at in self._refused.items() if name in named}
-        before = None if self.generation is None else self.generation.id
-        wanted = None if live is None else live.decode()
-        if wanted not in (None, before) and (loaded := await self._whole(wanted, known)):
-            self.generation = loaded
-            self._metrics.generation_loaded(before, loaded.id)
-        await self._take_challenger(None if challenger is None else challenger.decode(), known)
+        with self._apart("price book"):
+            await self.books.take(prices)
+        with self._apart("rules"):
+            await self._take_rules(book, int(changes or 0))
+        if self._known is not None:  # else it is not known what must not be shown
+            with self._apart("generations"):
+                await self.generations.take(live, challenger, self._known)
 
-    async def _take_challenger(self, wanted: str | None, known: Known) -> None:
-        """Hold this one and no other: another's keys may go at any moment."""
-        if self.challenger is not None and self.challenger.id != wanted:
-            self.challenger = None
-        if wanted is not None:
-            self.challenger = await self._whole(wanted, known)
-
-    async def _whole(self, wanted: str, known: Known) -> Generation | None:
-        """The generation of that name under these rules, read when we do not hold it; None when it is not whole.
-
-        A broken one is not read at every look: megabytes may come before what is missing.
-        """
-        held = [one for one in (self.generation, self.challenger) if one is not None]
-        for generation in held:
-            if generation.id == wanted:
-                return await _under(generation, known)
-        if time.monotonic() - self._refused.get(wanted, -AGAIN_S) < AGAIN_S:
-            return None
-        akin = next((one for one in held if keys.base(one.id) == keys.base(wanted)), None)
+    @contextmanager
+    def _apart(self, what: str) -> Iterator[None]:
+        """What goes wrong with one thing keeps no other from being taken over, unless Redis is away."""
         try:
-            loaded = await Generation.load(self._client, wanted, akin, known)
-        except Incomplete as error:
-            if wanted not in self._refused:
-                log.error("%s", error)
-            self._refused[wanted] = time.monotonic()
-            return None
-        self._refused.pop(wanted, None)
-        products = len(loaded.items) // keys.ITEM_CHARACTERS
-        log.info("generation=%s products=%d scopes=%d", wanted, products, len(loaded.scopes))
-        return loaded
+            yield
+            self._failing.pop(what, None)
+        except (RedisConnectionError, RedisTimeout, OSError):
+            raise
+        except Exception as error:
+            if self._failing.get(what) != (said := repr(error)):
+                log.exception("%s: not taken over", what)  # what we have holds
+            self._failing[what] = said
 
     async def _take_rules(self, book: bytes | None, changes: int) -> None:
         """Read what changed. A Redis that was emptied lifts no rule: what it does not hold any more stays as it was."""
-        known = self._known or Known()
+        known, understood = self._known or Known(), self._book
         if book is not None and book != self._book:
             try:
                 said, version = rules.decode(book)
-                known, self._book = replace(known, book=said, version=version), book
+                known, understood = replace(known, book=said, version=version), book
             except ValueError as error:
                 if self._refused_book != book:
                     log.error("the rule book is not understood, the one before it still holds: %s", error)
@@ -155,9 +142,4 @@ class Watcher:
             if blocked != known.blocked:
                 known = replace(known, blocked=blocked)
             self._changes, self._unsure = changes, False
-        self._known = known
-
-
-async def _under(generation: Generation, known: Known) -> Generation:
-    """The generation with these rules, itself when it has them."""
-    return generation if generation.rules.known is known else await asyncio.to_thread(generation.under, known)
+        self._known, self._book = known, understood  # together: what follows may have failed

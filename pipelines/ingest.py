@@ -11,8 +11,10 @@ from datetime import date, timedelta
 
 from pyspark import SparkContext
 
+from contracts import conf
 from contracts.table import Table
 from contracts.tables import BUS, RAW
+from features.outcomes import OutcomeParams
 from pipelines import landing, spark
 from pipelines.lake import Lake
 from pipelines.parts import Part, write_parts
@@ -34,19 +36,33 @@ class _Task:
 
 
 def run(day: date, settings: Settings | None = None) -> dict[str, object]:
-    """Replace the day in every raw table by what the shop has for it, or what landed of it."""
-    return run_range(day, day + timedelta(days=1), settings)
+    """Replace the day in every raw table by what the shop has for it, or what landed of it.
+
+    What came over the bus after its own night is brought in as long as outcomes of its day are not written (ADR 0016).
+    """
+    late_days = conf.load("outcomes", OutcomeParams).open_days
+    return run_range(day, day + timedelta(days=1), settings, late_days=late_days)
 
 
 def run_range(
-    first: date, until: date, settings: Settings | None = None, *, tables: Sequence[Table] = RAW + BUS
+    first: date,
+    until: date,
+    settings: Settings | None = None,
+    *,
+    tables: Sequence[Table] = RAW + BUS,
+    late_days: int = 0,
 ) -> dict[str, object]:
-    """Replace the days [first, until) in these tables; rows and lake version of each."""
+    """Replace the days [first, until) in these tables; rows and lake version of each.
+
+    `late_days`: so far before `first` what landed late is brought in too.
+    """
     settings = settings or Settings()
     session, lake = spark.session(settings), Lake(settings.lake_uri)
     report = _exported(session.sparkContext, lake, first, until, settings, [table for table in tables if table in RAW])
     landed = [table for table in tables if table in BUS]
-    return report | {table.name: landing.commit(session, lake, table, first, until) for table in landed}
+    return report | {
+        table.name: landing.commit(session, lake, table, first, until, late_days=late_days) for table in landed
+    }
 
 
 def _exported(

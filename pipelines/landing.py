@@ -5,9 +5,7 @@ A file of the same name is replaced, and a row may stand in several files: `comm
 where they are, for a day may be brought into the lake again.
 """
 
-from collections.abc import Sequence
-from datetime import date
-from pathlib import PurePosixPath
+from datetime import date, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +17,8 @@ from contracts.table import Table
 from pipelines.lake import Lake
 from pipelines.parts import SINK_BYTES
 from pipelines.schemas import spark_schema
+
+COMMIT_NS = 3_600 * 1_000_000_000  # no commit takes longer from its listing to its end, nor do clocks differ by more
 
 
 def put(lake: Lake, table: Table, name: str, rows: pa.Table) -> None:
@@ -33,12 +33,15 @@ def put(lake: Lake, table: Table, name: str, rows: pa.Table) -> None:
         files.move(unseen, f"day={day}/{name}.parquet")
 
 
-def commit(spark: SparkSession, lake: Lake, table: Table, first: date, until: date) -> dict[str, object]:
+def commit(
+    spark: SparkSession, lake: Lake, table: Table, first: date, until: date, *, late_days: int = 0
+) -> dict[str, object]:
     """Replace the days in [first, until) of which anything landed by what landed; rows and lake version.
 
+    So are those of the `late_days` before `first` of which something may have landed since they were last replaced.
     Other days stay as they are: files that were cleared away do not take the table's rows with them.
     """
-    days = _days(lake, table, first, until)
+    days = [*_late(lake, table, first - timedelta(days=late_days), first), *_landed(lake, table, first, until)]
     if not days:
         return {"rows": 0, "version": lake.version(table)}
     root = lake.address(_folder(table)).replace("s3://", "s3a://", 1)  # Hadoop's name for S3
@@ -46,16 +49,26 @@ def commit(spark: SparkSession, lake: Lake, table: Table, first: date, until: da
     landed = spark.read.schema(spark_schema(table)).option("basePath", root).parquet(*folders)
     rows = landed.dropDuplicates([*table.key])
     version = lake.overwrite(table, rows, days, step="ingest", source={"landing": root})
-    parts = [part for part in lake.parts(table, days=(first, until)) if part.day in days]
+    parts = [part for part in lake.parts(table) if part.day in days]
     return {"rows": sum(part.rows for part in parts), "version": version}
 
 
-def _days(lake: Lake, table: Table, first: date, until: date) -> Sequence[date]:
-    """Days in [first, until) that have files."""
-    found = lake.folder(_folder(table)).get_file_info(FileSelector("", recursive=True))
-    paths = [PurePosixPath(info.path) for info in found if info.path.endswith(".parquet")]
-    days = {date.fromisoformat(path.parent.name.removeprefix("day=")) for path in paths}
-    return sorted(day for day in days if first <= day < until)
+def _late(lake: Lake, table: Table, first: date, until: date) -> list[date]:
+    """Days in [first, until) with a file that their last commit may not have seen. Too many cost time and no more."""
+    landed = _landed(lake, table, first, until)
+    written = lake.written(table) if landed and lake.version(table) is not None else {}
+    return [day for day, at_ns in landed.items() if at_ns > written.get(day, 0) * 1_000_000 - COMMIT_NS]
+
+
+def _landed(lake: Lake, table: Table, first: date, until: date) -> dict[date, int]:
+    """Days in [first, until) that have files, and when the last of them came, in nanoseconds since 1970."""
+    files, landed = lake.folder(_folder(table)), dict[date, int]()
+    for day in (first + timedelta(days=number) for number in range((until - first).days)):
+        found = files.get_file_info(FileSelector(f"day={day}", allow_not_found=True, recursive=True))
+        times = [int(info.mtime_ns or 0) for info in found if info.path.endswith(".parquet")]
+        if times:
+            landed[day] = max(times)
+    return landed
 
 
 def _folder(table: Table) -> str:

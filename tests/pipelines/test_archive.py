@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import date, timedelta
 
 import pytest
@@ -25,7 +26,8 @@ def exposure(number, **fields):
     return {
         "request_id": f"r{number}", "slot": "for_you", "shelf": 1, "ts": f"2026-03-01T23:59:{59 - number:02}+00:00",
         "route": "recommendations", "rung": "list", "user_hash": "00ff", "session_hash": None, "product_ids": PRODUCTS,
-        "positions": [1, 2], "sources": ["repeat", "popular"], "propensities": [1.0, 1.0], "prices_minor": None,
+        "positions": [1, 2], "own_positions": [1, 2], "sources": ["repeat", "popular"], "propensities": [1.0, 1.0],
+        "prices_minor": None,
         "currency": None, "policy": "champion", "experiment": None, "arm": None, "explored": False,
         "generation": "20260228-abc", "degraded": False, "sample_rate": 1.0,
     } | fields  # fmt: skip
@@ -154,6 +156,35 @@ def test_days_of_which_nothing_landed_stay_as_they_are(client, lake, spark):
     lake.folder("landing/exposures").delete_dir(f"day={DAY}")
     assert landing.commit(spark, lake, EXPOSURES, DAY, DAY + timedelta(days=1)) == {"rows": 0, "version": 1}
     assert lake.arrow(EXPOSURES).num_rows == 1
+
+
+def test_what_lands_after_its_days_night_comes_with_a_later_one(client, lake, spark):
+    send(client, exposure(1))
+    archive_all(client, lake)
+    assert in_lake(spark, lake) == ["r1"]
+    send(client, exposure(0), exposure(5, ts="2026-02-25T12:00:00Z"), exposure(6, ts="2026-02-21T12:00:00Z"))
+    archive_all(client, lake)
+    next_day = (DAY + timedelta(days=1), DAY + timedelta(days=2))
+    assert landing.commit(spark, lake, EXPOSURES, *next_day)["rows"] == 0
+    assert landing.commit(spark, lake, EXPOSURES, *next_day, late_days=8) == {"rows": 3, "version": 2}
+    assert sorted(row["request_id"] for row in lake.arrow(EXPOSURES).to_pylist()) == ["r0", "r1", "r5"]
+
+
+def test_days_to_which_nothing_was_added_are_not_committed_again(client, lake, spark):
+    send(client, exposure(1), exposure(2, ts="2026-02-28T12:00:00Z"))
+    archive_all(client, lake)
+    landing.commit(spark, lake, EXPOSURES, DAY - timedelta(days=1), DAY + timedelta(days=1))
+    hours_ago = time.time() - 2 * 3_600
+    for path in landed(lake):
+        os.utime(lake.address(f"landing/exposures/{path}"), (hours_ago, hours_ago))
+    send(client, exposure(0))
+    archive_all(client, lake)
+    next_day = (DAY + timedelta(days=1), DAY + timedelta(days=2))
+    before = lake.written(EXPOSURES)
+    assert landing.commit(spark, lake, EXPOSURES, *next_day, late_days=8)["rows"] == 2
+    after = lake.written(EXPOSURES)
+    assert after[DAY] > before[DAY]
+    assert after[DAY - timedelta(days=1)] == before[DAY - timedelta(days=1)]
 
 
 def test_rules_of_the_table_are_checked_without_asking_the_shop(client, lake, step_settings, spark, monkeypatch):

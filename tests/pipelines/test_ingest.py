@@ -1,17 +1,20 @@
 import os
 import subprocess
 import sys
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import psutil
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from contracts.tables import BUS, ORDER_STATUS, ORDERS, RAW
-from pipelines import ingest
+from contracts.tables import BUS, EXPOSURES, ORDER_STATUS, ORDERS, RAW
+from pipelines import ingest, landing
 from pipelines.ingest import ShortRead, shards
 from pipelines.lake import Lake
+from pipelines.schemas import arrow_schema
 from pipelines.source import ExportRefused, Shard, Shop
+from tests.pipelines.test_archive import exposure
 
 FIRST = date(2017, 1, 1)
 ROWS = {"orders": 80, "order_status": 80, "clicks": 0, "catalog": 2, "prices": 2, "promotions": 1, "costs": 0}
@@ -77,6 +80,15 @@ def test_a_day_again_gives_the_same_rows(place):
     ingest.run(FIRST, place)
     assert Lake(place.lake_uri).version(ORDERS) == 2
     assert snapshot(Lake(place.lake_uri)) == before
+
+
+def test_what_landed_after_its_days_night_is_brought_in_by_the_next(place):
+    ingest.run(FIRST, place)
+    lake = Lake(place.lake_uri)
+    row = exposure(1) | {"ts": datetime(2017, 1, 1, 12, tzinfo=UTC), "day": FIRST}
+    landing.put(lake, EXPOSURES, "late", pa.Table.from_pylist([row], arrow_schema(EXPOSURES)))
+    assert ingest.run(FIRST + timedelta(days=1), place)["exposures"] == {"rows": 1, "version": 1}
+    assert lake.arrow(EXPOSURES)["day"].to_pylist() == [FIRST]
 
 
 def test_a_range_is_the_days_one_by_one_also_in_shards(place, lake_uri, monkeypatch):

@@ -29,6 +29,7 @@ class Exposure(TypedDict):
     session_hash: str | None
     product_ids: list[str]
     positions: list[int]
+    own_positions: list[int]
     sources: list[str]
     propensities: list[float]
     prices_minor: list[int] | None

@@ -250,7 +250,7 @@ OUTCOMES = Table(
         Column("position", "int32", "its place on the shelf, from 1", low=1),
         Column("source", "string", "what contributed most to it"),
         Column("propensity", "float64", "probability with which the policy puts it there", low=0, high=1),
-        Column("in_place", "bool", "it stands where its policy puts it when nothing is shuffled"),
+        Column("in_place", "bool", "it stands where its policy puts it when nothing is drawn"),
         Column("clicked", "bool", "a click on it brought the request back in time"),
         Column("ordered", "bool", "such a click was its shopper's last before an order of it, in time, not cancelled"),
     ),

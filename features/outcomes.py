@@ -105,25 +105,24 @@ def _pair(measure: str, reward: Column, weight: Column) -> Column:
 
 def _items(exposures: DataFrame) -> DataFrame:
     """A row per product shown. Visitors are told apart by their hashes."""
-    # With m places to shuffle, each of them below 1, a product stands in its own with more than 1/m, elsewhere with
-    # less (models.policy.Shuffle); where every request is shuffled nothing tells them apart.
-    free = F.size(F.filter("propensities", lambda propensity: propensity < 1))
-    zipped = F.explode(F.arrays_zip(*ITEM)).alias("item")
+    zipped = F.explode(F.arrays_zip(*ITEM, "own_positions")).alias("item")
     visitor = F.coalesce("user_hash", "session_hash").alias("visitor")
-    rows = exposures.select("day", *ANSWER, visitor, free.alias("free"), zipped)
+    rows = exposures.select("day", *ANSWER, visitor, zipped)
     items = rows.select("*", *(F.col(f"item.{name}").alias(alias) for name, alias in ITEM.items()))
-    items = items.withColumn("position", F.col("position").cast("int"))
-    return items.withColumn("in_place", (F.col("propensity") >= 1) | (F.col("propensity") * F.col("free") > 1 + 1e-9))
+    in_place = F.col("item.positions") == F.col("item.own_positions")
+    return items.withColumns({"position": F.col("position").cast("int"), "in_place": in_place})
 
 
 def _last_touches(touches: DataFrame, orders: DataFrame, order_days: int) -> DataFrame:
     """Requests and products that an order is the doing of: for each line the last click before it, and not too old."""
     since = F.col("ordered_at") - F.expr(f"interval {order_days} days")
+    # Orders go by the shop's clock. A click is no later than it came; how old it may be only the shop's clock tells.
+    clicked_at = F.least("ts", "received_at").alias("clicked_at")
     lines = orders.select("user_id", "product_id", "order_id", "line_no", F.col("ts").alias("ordered_at"))
-    pairs = touches.select("user_id", "product_id", "request_id", "event_id", "ts").join(
+    pairs = touches.select("user_id", "product_id", "request_id", "event_id", "received_at", clicked_at).join(
         lines, ["user_id", "product_id"]
     )
-    before = pairs.where((F.col("ts") <= F.col("ordered_at")) & (F.col("ts") > since))
-    latest = Window.partitionBy("order_id", "line_no").orderBy(F.desc("ts"), F.desc("event_id"))
+    before = pairs.where((F.col("clicked_at") <= F.col("ordered_at")) & (F.col("received_at") > since))
+    latest = Window.partitionBy("order_id", "line_no").orderBy(F.desc("clicked_at"), F.desc("event_id"))
     last = before.withColumn("place", F.row_number().over(latest)).where("place = 1")
     return last.select("request_id", "product_id").distinct()

@@ -91,6 +91,7 @@ class Exposures:
                 "session_hash": session,
                 "product_ids": product_ids,
                 "positions": list(range(1, len(product_ids) + 1)),
+                "own_positions": _own_positions(shelf, len(product_ids)),
                 "sources": sources,
                 "propensities": _propensities(shelf, len(product_ids)),
                 "prices_minor": None,
@@ -157,3 +158,9 @@ def _products(generation: Generation | None, shelf: Shelf | None) -> tuple[list[
 
 def _propensities(shelf: Shelf | None, length: int) -> list[float]:
     return list(shelf.propensities) if shelf is not None and shelf.propensities else [1.0] * length
+
+
+def _own_positions(shelf: Shelf | None, length: int) -> list[int]:
+    """Counted from 1; keys.NOTHING, which is -1, becomes 0."""
+    own = shelf.own_places if shelf is not None and shelf.own_places else range(length)
+    return [place + 1 for place in own]

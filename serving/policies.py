@@ -75,13 +75,14 @@ class Policies:
         at = arrivals.place - 1
         if not shelf.arrivals or at >= len(ranked.items) or ranked.sources[at] == PINNED:
             return replace(shelf, arrivals=())
-        propensities = [1.0] * len(ranked.items)
+        propensities, own = [1.0] * len(ranked.items), list(range(len(ranked.items)))
         propensities[at] = arrivals.propensity(choice.tries, len(shelf.arrivals))
         if choice.tries:
+            own[at] = NOTHING
             items, scores, sources, because = ranked
             tried = arrivals.drawn(request_id, shelf.arrivals)
             ranked = Ranked(_with(items, at, tried), scores, _with(sources, at, ARRIVAL), _with(because, at, NOTHING))
-        return replace(shelf, ranked=ranked, propensities=propensities)
+        return replace(shelf, ranked=ranked, propensities=propensities, own_places=own)
 
     def _shuffled(self, shelf: Shelf, choice: Choice, *words: str) -> Shelf:
         """In the order that the words draw if the request is one that does; what is pinned or tried stays."""
@@ -101,7 +102,8 @@ class Policies:
         propensities = shuffle.propensities(order, free)
         if shelf.propensities:  # of what is tried, where nothing is shuffled
             propensities = [mine * before for mine, before in zip(propensities, shelf.propensities, strict=True)]
-        return replace(shelf, ranked=shown, propensities=propensities)
+        own = [shelf.own_places[at] for at in order] if shelf.own_places else order
+        return replace(shelf, ranked=shown, propensities=propensities, own_places=own)
 
 
 def _with(values: Sequence[int], at: int, value: int) -> list[int]:

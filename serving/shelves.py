@@ -29,6 +29,7 @@ class Shelf:
     degraded: bool
     rung: str = "list"
     propensities: Sequence[float] = ()  # of each product in its place; none: certain
+    own_places: Sequence[int] = ()  # from 0, where each stands when nothing is drawn, or NOTHING; none: as it does
     arrivals: Sequence[int] = ()  # new products that it may show, and that are not on the page
 
 

@@ -67,7 +67,7 @@ EXPORTS = {
     "clicks": Export(
         columns="""
             c.event_id::text as event_id, c.user_id::text as user_id, c.session_id, c.product_id::text as product_id,
-            c.kind, c.ts, c.request_id, c.derived""",
+            c.kind, c.ts, c.received_at, c.request_id, c.derived""",
         source="clicks c",
         place="c.day",
         key="c.event_id",

@@ -3,10 +3,13 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from contracts.keys import NOTHING, Ranked
 from contracts.tables import CLICKS, EXPOSURES, ORDER_STATUS, ORDERS, OUTCOMES
 from features.outcomes import OutcomeParams, outcomes, sums
 from models.counterfactual import Sums, ratio, snips
-from models.policy import Shuffle
+from models.policy import Arrivals, Experiment, PolicyParams, Shuffle
+from serving.policies import Choice, Policies
+from serving.shelves import Shelf
 from tests.features.rows import bought, day, frame, instant
 
 SHOWN = 10
@@ -14,10 +17,11 @@ PARAMS = OutcomeParams(click_days=1, order_days=7, report_days=28)
 AS_OF = SHOWN + 1 + 7 + 1  # the first day that changes nothing any more
 
 
-def exposure(request, *products, number=SHOWN, propensities=None, **row):
+def exposure(request, *products, number=SHOWN, propensities=None, own=None, **row):
     return {
         "day": day(number), "ts": instant(number), "request_id": request, "slot": "for_you", "policy": "champion",
         "product_ids": list(products), "positions": list(range(1, len(products) + 1)),
+        "own_positions": [place + 1 for place in own or range(len(products))],
         "sources": ["repeat"] * len(products), "propensities": propensities or [1.0] * len(products),
         "sample_rate": 1.0, **row,
     }  # fmt: skip
@@ -27,6 +31,7 @@ def click(number, request, product, *, user="ann", hour=12, kind="click"):
     return {
         "day": day(number), "event_id": f"{number}-{hour}-{request}-{product}-{kind}", "user_id": user,
         "product_id": product, "kind": kind, "ts": instant(number, hour), "request_id": request,
+        "received_at": instant(number, hour),
     }  # fmt: skip
 
 
@@ -109,6 +114,30 @@ def test_the_last_click_before_an_order_has_the_credit_alone(spark):
     assert {yes for (yes,) in said(rows, "ordered").values()} == {False}
 
 
+def test_what_is_before_and_what_is_last_does_not_hang_on_a_client_s_clock(spark):
+    noon = instant(SHOWN)
+    clocks = {  # the order came at noon; each click says when it was and was received at
+        "fast": (noon + timedelta(days=2), noon - timedelta(hours=1)),
+        "slow": (noon - timedelta(days=30), noon - timedelta(hours=1)),
+        "sent late": (noon - timedelta(hours=2), noon + timedelta(hours=1)),
+        "after": (noon + timedelta(minutes=1), noon + timedelta(minutes=2)),
+    }
+    rows = made(
+        spark,
+        [exposure(name, "tea") for name in clocks],
+        [click(SHOWN, who, "tea", user=who) | {"ts": ts, "received_at": at} for who, (ts, at) in clocks.items()],
+        [bought(SHOWN, who, "tea") for who in clocks],
+    )
+    assert {name for (name, _), (yes,) in said(rows, "ordered").items() if yes} == {"fast", "slow", "sent late"}
+
+    shown = [exposure("fast", "tea"), exposure("true", "tea")]
+    clicks = [click(SHOWN, "fast", "tea", hour=9) | {"ts": noon}, click(SHOWN, "true", "tea", hour=10)]
+    assert said(made(spark, shown, clicks, [bought(SHOWN, "ann", "tea")]), "ordered") == {
+        ("fast", "tea"): (False,),
+        ("true", "tea"): (True,),
+    }
+
+
 def test_an_order_cancelled_in_time_is_none(spark):
     orders = [bought(SHOWN + 1, "ann", "tea", order="o")]
     for when, ordered in ((AS_OF - 1, False), (AS_OF, True)):
@@ -128,18 +157,23 @@ def test_the_future_changes_nothing(spark):
     assert said(made(spark, shown, clicks, orders), *OUTCOMES.key, "clicked", "ordered") == before
 
 
-@pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
-def test_what_stands_in_its_own_place_is_known_by_its_propensity(spark, share):
-    shuffle, free = Shuffle(share=share, first=3), [2, 3, 4]
-    orders = {"kept": [0, 1, 2, 3, 4], "one kept": [0, 1, 3, 2, 4], "none": [0, 1, 3, 4, 2]}
-    shown = [
-        exposure(name, *map(str, order), propensities=shuffle.propensities(order, free))
-        for name, order in orders.items()
-        if share or name == "kept"
-    ]
-    for (name, product), (position, in_place) in said(made(spark, shown), "position", "in_place").items():
-        assert in_place == (orders[name].index(int(product)) == int(product)), (name, product)
-        assert position == orders[name].index(int(product)) + 1
+@pytest.mark.parametrize("tries", [None, False, True])  # no place for new products; one that tries none, or one
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.9, 1.0])
+def test_what_stands_in_its_own_place_is_what_the_log_says(spark, share, tries):
+    shuffle, arrivals = Shuffle(share=share, first=3), Arrivals(share=0.3, place=2)
+    policies = Policies(None, PolicyParams(shuffle, arrivals, Experiment("", 0)))
+    ranked = Ranked([10, 11, 12, 13, 14], [1.0] * 5, [0] * 5, [NOTHING] * 5)
+    before = Shelf("personal", ranked, degraded=False, arrivals=() if tries is None else (20, 21))
+    shown, expected = [], {}
+    for number in range(20):
+        choice = Choice(None, shuffles=shuffle.chosen(name := f"r{number}"), tries=bool(tries))
+        [made_so] = policies.shelves(name, choice, ["for_you"], [before])
+        items = made_so.ranked.items
+        shown.append(exposure(name, *map(str, items), propensities=made_so.propensities, own=made_so.own_places))
+        for place, item in enumerate(items):
+            expected[name, str(item)] = (place + 1, item == ranked.items[place])
+    assert said(made(spark, shown), "position", "in_place") == expected
+    assert (share == 0 and not tries) == all(in_place for _, in_place in expected.values())
 
 
 def test_rates_count_each_row_for_those_it_stands_for_and_err_by_visitor(spark):
@@ -163,13 +197,18 @@ def test_rates_count_each_row_for_those_it_stands_for_and_err_by_visitor(spark):
 def test_snips_is_that_of_the_arrays(spark):
     shuffle, free = Shuffle(share=0.5, first=1), [0, 1]
     kept, moved = (shuffle.propensities(order, free) for order in ([0, 1], [1, 0]))  # 3/4 and 1/4
+    arrivals = Arrivals(share=0.2, place=2)
+    tried, not_tried = ([1.0, arrivals.propensity(tries, 1)] for tries in (True, False))  # 1/5 and 4/5
     shown = [
         exposure("plain", "tea", "jam", propensities=kept, sample_rate=0.5),
         exposure("kept", "tea", "jam", propensities=kept),
-        exposure("moved", "jam", "tea", propensities=moved),
+        exposure("moved", "jam", "tea", propensities=moved, own=[1, 0]),
         exposure("fixed", "tea"),
+        exposure("tried", "tea", "new", propensities=tried, own=[0, NOTHING]),
+        exposure("not tried", "tea", "jam", propensities=not_tried),
     ]
     clicks = [click(SHOWN, "plain", "tea"), click(SHOWN, "moved", "jam"), click(SHOWN, "fixed", "tea")]
+    clicks += [click(SHOWN, "tried", "new"), click(SHOWN, "not tried", "jam")]
     rows = made(spark, shown, clicks)
     log = rows.collect()
     arrays = (
@@ -178,8 +217,8 @@ def test_snips_is_that_of_the_arrays(spark):
     )
     [row] = sums(rows, ["slot"]).where("measure = 'ctr_snips'").collect()
     mean, _ = ratio(Sums(row.gained, row.counted, row.gained_squared, row.crossed, row.counted_squared))
-    # The moved answer says nothing of the order as it is: (2 × 4/3 + 1) of (4 + 2) × 4/3 + 1.
-    assert mean == pytest.approx((2 * 4 / 3 + 1) / (6 * 4 / 3 + 1))
+    # What was moved or tried says nothing of the order as it is: (2 × 4/3 + 1 + 5/4) of (4 + 2) × 4/3 + 1 + 2 + 5/4.
+    assert mean == pytest.approx((2 * 4 / 3 + 1 + 5 / 4) / (6 * 4 / 3 + 1 + 2 + 5 / 4))
     assert mean == pytest.approx(snips(*arrays)[0])
 
 

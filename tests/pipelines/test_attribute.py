@@ -21,6 +21,7 @@ def exposure(request, visitor, arm, *, day=SHOWN, policy=None):
     return {
         "day": day, "request_id": request, "slot": "for_you", "shelf": 1, "ts": instant(day, 8), "route": "home",
         "rung": "list", "user_hash": visitor, "product_ids": ["tea", "jam"], "positions": [1, 2],
+        "own_positions": [1, 2],
         "sources": ["repeat"] * 2, "propensities": [1.0, 1.0], "policy": policy or arm or "champion",
         "experiment": arm and "ranker", "arm": arm, "explored": False, "generation": "g", "degraded": False,
         "sample_rate": 1.0,
@@ -30,7 +31,7 @@ def exposure(request, visitor, arm, *, day=SHOWN, policy=None):
 def click(request, product, *, day=SHOWN, user="ann"):
     return {
         "day": day, "event_id": f"{request}-{product}-{day}", "user_id": user, "product_id": product, "kind": "click",
-        "ts": instant(day, 9), "request_id": request, "derived": False,
+        "ts": instant(day, 9), "received_at": instant(day, 9), "request_id": request, "derived": False,
     }  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def test_what_was_answered_is_what_is_logged(serving, client, shop, path):
     assert (row["route"], row["slot"]) == ROUTES[path]
     assert row["product_ids"] == [item["product_id"] for item in answer["items"]]
     assert row["sources"] == [item["source"] for item in answer["items"]]
-    assert row["positions"] == [1, 2, 3, 4, 5]
+    assert row["positions"] == row["own_positions"] == [1, 2, 3, 4, 5]
     assert row["propensities"] == [1.0] * 5
     assert (row["generation"], row["degraded"], row["policy"]) == (shop.generation, False, "champion")
     assert (row["shelf"], row["sample_rate"], row["explored"], row["prices_minor"]) == (1, 1.0, False, None)

@@ -208,6 +208,8 @@ async def test_shuffled_shelves_hold_the_same_products_and_the_log_their_probabi
     row = logged(client)[answer["request_id"]]
     assert row["product_ids"] == [item["product_id"] for item in shown]
     assert row["propensities"] == pytest.approx([1.0] * 3 + [1 / 7] * 7)  # all are drawn: seven orders of seven
+    own = {item["product_id"]: place for place, item in enumerate(plain, 1)}
+    assert row["own_positions"] == [own[item["product_id"]] for item in shown]
     assert (row["explored"], row["sample_rate"]) == (True, 1.0)
 
 
@@ -284,6 +286,7 @@ async def test_new_products_are_tried_in_one_place_and_the_log_tells_how_likely_
         explored = answer["items"][2]["source"] == "arrival"
         assert (row["explored"], row["product_ids"]) == (explored, shown)
         assert row["propensities"] == pytest.approx([1, 1, 0.5 / len(new) if explored else 0.5, 1, 1, 1])
+        assert row["own_positions"] == [1, 2, 0 if explored else 3, 4, 5, 6]
         assert shown[:2] + shown[3:] == popular[:2] + popular[3:]
         if explored:
             tried.add(shown[2])
@@ -321,3 +324,4 @@ async def test_the_place_that_tries_is_not_shuffled(redis_url, client):
     row = logged(client)[answer["request_id"]]
     new = len(CHAMPION.arrivals)
     assert row["propensities"] == pytest.approx([1, 1 / 4, 1 / new, 1 / 4, 1 / 4, 1 / 4])
+    assert (row["own_positions"][2], sorted(row["own_positions"])) == (0, [0, 1, 2, 4, 5, 6])

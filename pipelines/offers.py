@@ -68,10 +68,15 @@ def run(day: date, path: Path, settings: Settings | None = None) -> dict[str, ob
 
 
 def publish(day: date, settings: Settings | None = None) -> dict[str, object]:
-    """Issue what is shown of every campaign that is not over at the end of `day`, and tell serving of it."""
+    """Issue what is shown of every campaign that is not over at the end of `day`, and tell serving of it.
+
+    An earlier campaign that is run again takes nothing away from those decided since: the newest day counts.
+    """
     settings = settings or Settings()
+    lake = Lake(settings.lake_uri)
+    day = max([day, *(lake.days(OFFERS) if lake.version(OFFERS) is not None else ())])
     as_of = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
-    shown = _running(Lake(settings.lake_uri), as_of)
+    shown = _running(lake, as_of)
     codes: dict[str, str] = {}
     gone: set[str] = set()
     for campaign in sorted({row["campaign"] for row in shown}):

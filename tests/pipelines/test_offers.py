@@ -258,6 +258,19 @@ def test_caps_hold_over_campaigns_and_each_keeps_its_rows(spark, settings, file)
     assert {row["campaign"] for row in rows if row["day"] > DAY} == {"cap2"}
 
 
+def test_an_earlier_campaign_that_is_run_again_takes_no_later_offer_away(spark, settings, file, tmp_path):
+    own = settings.model_copy(update={"lake_uri": str(tmp_path / "own")})
+    shutil.copytree(settings.lake_uri, own.lake_uri)
+    shutil.rmtree(f"{own.lake_uri}/raw/offers", ignore_errors=True)
+    priced_on(own, DAY + timedelta(days=1))
+    step.run(DAY, file("sooner", budget_minor=100_000), own)
+    step.run(DAY + timedelta(days=1), file("newer", budget_minor=100_000), own)
+    before = {number: told(own, number) for number in range(USERS)}
+    assert {"sooner", "newer"} in [{one["campaign"] for one in found} for found in before.values() if found]
+    step.run(DAY, file("sooner", budget_minor=100_000), own)
+    assert {number: told(own, number) for number in range(USERS)} == before
+
+
 def test_a_campaign_that_is_over_teaches_the_next(spark, settings, file, tmp_path):
     """Of an earlier one who was shown what, and what everybody brought whom chance could have treated otherwise."""
     old = settings.model_copy(update={"lake_uri": str(tmp_path / "old")})

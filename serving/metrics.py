@@ -9,6 +9,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from contracts import keys
 from serving.shelves import Shelf
 from serving.stages import STAGES, Lap
 
@@ -44,7 +45,7 @@ class Metrics:
         )
         self._generation = Gauge(
             "serving_generation_workers",
-            "Workers that answer from this generation",
+            "Workers that answer from this generation or an addendum to it",
             ["generation"],
             registry=self._registry,
             multiprocess_mode="livesum",
@@ -107,8 +108,13 @@ class Metrics:
         self._dropped.inc(shelves)
 
     def generation_loaded(self, before: str | None, now: str) -> None:
-        if before is not None:
-            self._generation.labels(before).set(0)
+        """Addenda count as their base: a series for each of them would be one more every few seconds."""
+        now, before = keys.base(now), None if before is None else keys.base(before)
+        if before not in (None, now):
+            if self._shared:  # where a series cannot be taken back
+                self._generation.labels(before).set(0)
+            else:
+                self._generation.remove(before)
         self._generation.labels(now).set(1)
 
     def book_loaded(self, version: int) -> None:

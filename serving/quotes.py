@@ -1,8 +1,8 @@
 """Price quotes: what serving promises to sell for, signed line by line as checkout takes it, and once as a whole.
 
-A quote never changes. Its idempotency key is remembered in Redis for as long as the quote lasts and as long again: who
-asks again gets the same bytes, of two who ask at once both get those of the one who came first. Unlike a price, a quote
-is nothing that could be answered without Redis.
+A quote never changes. Its idempotency key is remembered in Redis for as long as the quote lasts: who asks again gets
+the same bytes, of two who ask at once both get those of the one who came first. Once it has ended, the key gives
+another. Unlike a price, a quote is nothing that could be answered without Redis.
 """
 
 import hashlib
@@ -38,9 +38,8 @@ def away() -> Refused:
 class Kept:
     """Quotes that were given, by their idempotency key."""
 
-    def __init__(self, client: Redis, lasts_s: int) -> None:
+    def __init__(self, client: Redis) -> None:
         self._client = client
-        self._lasts_s = lasts_s
 
     async def given(self, body: QuoteBody) -> bytes | None:
         """The quote that was given under this key; Refused when it was for something else."""
@@ -52,15 +51,17 @@ class Kept:
             raise Refused(422, "idempotency_key_reused", "this idempotency key was used for another quote")
         return said[DIGEST_BYTES:]
 
-    async def keep(self, body: QuoteBody, answer: bytes, lines: Sequence[QuotedLine]) -> bytes:
-        """Log the lines, then keep the answer under its key unless another came first; what is to be answered."""
+    async def keep(self, body: QuoteBody, answer: bytes, lines: Sequence[QuotedLine], until: datetime) -> bytes:
+        """Log the lines, then keep the answer under its key until it ends, unless another came first; what is to be
+        answered.
+        """
         async with self._client.pipeline(transaction=False) as pipeline:
             for line in lines:
                 entry: Any = {quotes.EVENT_FIELD: orjson.dumps(line)}
                 pipeline.xadd(quotes.STREAM, entry, maxlen=quotes.STREAM_LENGTH)
             await pipeline.execute()
         key, value = quotes.quote_key(body.idempotency_key), keys.sealed(_digest(body) + answer)
-        if await self._client.set(key, value, nx=True, ex=2 * self._lasts_s):
+        if await self._client.set(key, value, nx=True, exat=int(until.timestamp())):
             return answer
         first = await self.given(body)
         if first is None:  # it ended in between
@@ -72,7 +73,7 @@ class Quotes:
     """Makes quotes, keeps them and has them logged."""
 
     def __init__(self, client: Redis, signer: Signer | None, lasts_s: int) -> None:
-        self._kept = Kept(client, lasts_s)
+        self._kept = Kept(client)
         self._signer = signer
         self._lasts = timedelta(seconds=lasts_s)
 
@@ -94,8 +95,9 @@ class Quotes:
                 return before
             held, prices, degraded = await priced([line.product_id for line in body.lines])
             _refuse(body.lines, prices, degraded)
-            answer, lines = _made(body, held, prices, self._signer, self._lasts)
-            return await self._kept.keep(body, answer, lines)
+            until = datetime.now(UTC).replace(microsecond=0) + self._lasts
+            answer, lines = _made(body, held, prices, self._signer, until - self._lasts, until)
+            return await self._kept.keep(body, answer, lines, until)
         except (RedisError, OSError, keys.Corrupt) as error:
             raise away() from error
 
@@ -118,11 +120,15 @@ def _refuse(lines: Sequence[QuoteLine], prices: Sequence[Price], degraded: bool)
 
 
 def _made(
-    body: QuoteBody, held: Held, prices: Sequence[Price], signer: Signer, lasts: timedelta
+    body: QuoteBody,
+    held: Held,
+    prices: Sequence[Price],
+    signer: Signer,
+    issued_at: datetime,
+    valid_until: datetime,
 ) -> tuple[bytes, list[QuotedLine]]:
     """The quote as it is answered, and its lines as they are logged."""
-    issued_at = datetime.now(UTC).replace(microsecond=0)
-    valid_until, quote_id = issued_at + lasts, request_id()
+    quote_id = request_id()
     generation = None if held.generation is None else held.generation.id
     currency = str(prices[0]["currency"])
     shared = {

@@ -89,6 +89,13 @@ class Reads:
         self._schedule(task.get_loop())
 
     async def _send(self, batch: list[_Read]) -> None:
+        try:
+            await self._ask(batch)
+        except BaseException as error:  # whatever it is, nobody may wait for ever
+            _refuse(batch, Unavailable(repr(error)))
+            raise
+
+    async def _ask(self, batch: list[_Read]) -> None:
         if not self.available or not batch:
             return _refuse(batch, Unavailable())
         sentinels = list({read.ready for read in batch})

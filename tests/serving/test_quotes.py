@@ -5,6 +5,7 @@ import json
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import httpx
@@ -150,7 +151,22 @@ async def test_the_same_key_gives_the_same_quote_though_prices_moved(redis_url, 
     assert len(logged(client)) == 4
     assert (first.json()["book_version"], another.json()["book_version"]) == (1, 2)
     [kept, _] = [client.ttl(key) for key in client.scan_iter(match="quote:*")]
-    assert 3_590 < kept <= 3_600
+    assert 1_790 < kept <= 1_800
+
+
+async def test_a_quote_that_has_ended_is_not_given_again(redis_url, client):
+    async def priced(_):
+        return Held(None, None), [PRICE], False
+
+    async with AsyncRedis.from_url(redis_url) as asynchronous:
+        made, wanted = Quotes(asynchronous, SIGNER, 2), QuoteBody(**body((ONE, 1), key="k"))
+        first = json.loads(await made.quote(wanted, priced))
+        assert json.loads(await made.quote(wanted, priced)) == first
+        ends = datetime.fromisoformat(first["valid_until"]).timestamp()
+        await asyncio.sleep(max(0, ends + 0.1 - time.time()))
+        again = json.loads(await made.quote(wanted, priced))
+    assert again["quote_id"] != first["quote_id"]
+    assert datetime.fromisoformat(again["valid_until"]).timestamp() > time.time()
 
 
 @pytest.mark.parametrize("other", [{"lines": [{"product_id": ONE, "quantity": 3}]}, {"channel": "app"}])

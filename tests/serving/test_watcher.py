@@ -206,3 +206,11 @@ async def test_a_rule_book_is_not_lost_when_what_is_read_with_it_fails(watcher, 
     assert hides(watcher.generation, product(ONE, 5))
     assert hides(watcher.generation, product(ONE, 3))
     assert watcher.generation.rules.known.version == 2
+
+
+def test_a_base_and_its_addenda_are_one_series_and_the_one_before_is_none():
+    metrics = Metrics()
+    for before, now in ((None, "a"), ("a", "a.1"), ("a.1", "a.2"), ("a.2", "b.1"), ("b.1", "a")):
+        metrics.generation_loaded(before, now)
+        series = [line for line in metrics.text().decode().splitlines() if line.startswith("serving_generation")]
+        assert series == [f'serving_generation_workers{{generation="{keys.base(now)}"}} 1.0']

@@ -67,5 +67,7 @@ async def _cannot(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    # A path may name a shopper; its template does not.
+    template = getattr(request.scope.get("route"), "path", "a path that is none of ours")
+    log.error("%s %s failed", request.method, template, exc_info=error)
     return failure(500, "internal", "the request could not be answered")

@@ -1,12 +1,13 @@
-// What a page asks serving, answered in time or not at all: then `missing` says why. Nothing here ever throws. Served from
-// the page's own origin, or behind a proxy that allows it.
+// What a page asks serving, answered in time or not at all: then `missing` says why. Nothing here ever throws. `url` is on
+// the page's own origin: the shop's backend passes the questions on, with the shopper's id as its own login knows it.
 
 // A shelf: serving's, or `fallback`. With `consent: false` the log holds no trace of who saw it.
 export async function shelf(url, { userId, sessionId, consent = true, fallback = [], timeoutMs = 200, ...query }) {
   try {
     const [who, id] = userId ? ["users", userId] : ["sessions", sessionId];
     if (!id) throw new Error("userId or sessionId is needed");
-    const asked = new URLSearchParams({ ...query, consent });
+    const given = Object.entries({ ...query, consent }).filter(([, value]) => value != null);
+    const asked = new URLSearchParams(given);
     if (userId && sessionId) asked.set("session_id", sessionId);
     const body = await answer(`${url}/${who}/${encodeURIComponent(id)}/recommendations?${asked}`, {}, timeoutMs);
     return { productIds: body.items.map((item) => item.product_id), requestId: body.request_id, missing: null };

@@ -170,6 +170,13 @@ def test_what_is_no_answer_falls_back_and_is_raised_only_when_asked(client, resp
         client("http://shop", transport=transport, raises=True).popular(MINE)
 
 
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_what_is_missing_names_no_shopper(client, name):
+    transport = httpx.MockTransport(lambda _: httpx.Response(404, json={}))
+    missing = getattr(client("http://shop", transport=transport), name)(*QUESTIONS[name][0]).missing
+    assert str(missing) == f"{name}: serving answered 404"
+
+
 def test_ids_of_any_spelling_stay_one_part_of_the_path(patient):
     asked = patient.session_recommendations("a?b#c d é&e=f", MINE)
     assert asked.missing is None
@@ -204,6 +211,8 @@ def test_the_pages_client_shows_serving_or_the_pages_own_list(serving, patient, 
             assert time.monotonic() < until
             time.sleep(0.01)
     assert (found[0]["user_hash"], found[0]["session_hash"]) == (None, None)
+    plain = shelf(url, userId=ANNA, k=None, channel=None, fallback=MINE, timeoutMs=10_000)  # nothing, not a word
+    assert plain["missing"] is None
     own = {"productIds": MINE, "requestId": None}
     assert shelf(silent, sessionId="s1", fallback=MINE) == own | {"missing": "no answer in 200 ms"}
     assert shelf(url, sessionId="s1", k=99, fallback=MINE, timeoutMs=10_000) == own | {

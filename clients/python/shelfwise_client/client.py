@@ -5,6 +5,10 @@
     show(answer.body["items"])
     if answer.missing: log(answer.missing)
 
+What is missing names the question and the status, and no shopper. httpx logs every address at level INFO, ids of
+shoppers with them: keep its logger at WARNING. Only a shop's backend asks serving (docs/ARCHITECTURE.md): it takes the
+shopper's id from its own session, never from the page.
+
 For threads, which may share one; in an event loop call it by asyncio.to_thread.
 """
 
@@ -83,74 +87,76 @@ class Shelfwise:
     ) -> Answer[Recommendations]:
         """A shelf for this shopper."""
         path = f"/users/{_part(user_id)}/recommendations"
-        return self._get(path, query, lambda: _shelf(fallback, query))
+        return self._get("recommendations", path, query, lambda: _shelf(fallback, query))
 
     def session_recommendations(
         self, session_id: str, fallback: Sequence[str] = (), **query: Unpack[SessionRecommendationsParametersQuery]
     ) -> Answer[Recommendations]:
         """A shelf for somebody unknown."""
         path = f"/sessions/{_part(session_id)}/recommendations"
-        return self._get(path, query, lambda: _shelf(fallback, query))
+        return self._get("session_recommendations", path, query, lambda: _shelf(fallback, query))
 
     def home(self, body: HomeBody, fallback: Sequence[str] = ()) -> Answer[Page]:
         """Several shelves; the fallback is dealt out to them from the top, each product once."""
-        return self._ask("POST", "/pages/home", {"json": body}, lambda: instead.page(fallback, body))
+        return self._ask("home", "POST", "/pages/home", {"json": body}, lambda: instead.page(fallback, body))
 
     def similar(
         self, product_id: str, fallback: Sequence[str] = (), **query: Unpack[SimilarParametersQuery]
     ) -> Answer[Items]:
         """Products like this one."""
-        return self._get(
-            f"/products/{_part(product_id)}/similar", query, lambda: instead.items(fallback, query.get("k", instead.K))
-        )
+        path = f"/products/{_part(product_id)}/similar"
+        return self._get("similar", path, query, lambda: instead.items(fallback, query.get("k", instead.K)))
 
     def bought_together(
         self, product_id: str, fallback: Sequence[str] = (), **query: Unpack[BoughtTogetherParametersQuery]
     ) -> Answer[Items]:
         """What is bought in one order with this product."""
-        return self._get(
-            f"/products/{_part(product_id)}/bought-together",
-            query,
-            lambda: instead.items(fallback, query.get("k", instead.K)),
-        )
+        path = f"/products/{_part(product_id)}/bought-together"
+        return self._get("bought_together", path, query, lambda: instead.items(fallback, query.get("k", instead.K)))
 
     def popular(self, fallback: Sequence[str] = (), **query: Unpack[PopularParametersQuery]) -> Answer[Items]:
         """What is bought most."""
-        return self._get("/popular", query, lambda: instead.items(fallback, query.get("k", instead.K)))
+        return self._get("popular", "/popular", query, lambda: instead.items(fallback, query.get("k", instead.K)))
 
     def trending(self, fallback: Sequence[str] = (), **query: Unpack[TrendingParametersQuery]) -> Answer[Items]:
         """What is bought more than usual."""
-        return self._get("/trending", query, lambda: instead.items(fallback, query.get("k", instead.K)))
+        return self._get("trending", "/trending", query, lambda: instead.items(fallback, query.get("k", instead.K)))
 
     def offers(self, user_id: str) -> Answer[Offers]:
         """The shopper's own coupons, with what is to be said beside each; the fallback has none."""
-        return self._get(f"/users/{_part(user_id)}/offers", {}, instead.offers)
+        return self._get("offers", f"/users/{_part(user_id)}/offers", {}, instead.offers)
 
     def price(self, product_id: str) -> Answer[PriceAnswer]:
         """What to charge for one unit; the fallback has no price: charge the catalogue's."""
         path = f"/products/{_part(product_id)}/price"
-        return self._get(path, {}, lambda: instead.price(product_id))
+        return self._get("price", path, {}, lambda: instead.price(product_id))
 
     def prices(self, product_ids: Sequence[str]) -> Answer[Prices]:
         """What to charge for each of up to 200 products; likewise."""
         body = {"product_ids": list(product_ids)}
-        return self._ask("POST", "/prices", {"json": body}, lambda: instead.prices(product_ids))
+        return self._ask("prices", "POST", "/prices", {"json": body}, lambda: instead.prices(product_ids))
 
     def quote(self, body: QuoteBody) -> Answer[Quote | None]:
         """Prices that checkout honours; nothing stands in for a promise: without one it charges the shop's prices.
 
         Ask again under the same idempotency_key: a quote that came too late is answered then.
         """
-        return self._ask("POST", "/quotes", {"json": body}, lambda: None)
+        return self._ask("quote", "POST", "/quotes", {"json": body}, lambda: None)
 
-    def _get(self, path: str, query: Mapping[str, Any], fallback: Callable[[], Body]) -> Answer[Body]:
+    def _get(self, name: str, path: str, query: Mapping[str, Any], fallback: Callable[[], Body]) -> Answer[Body]:
         given = {name: value for name, value in query.items() if value is not None}
-        return self._ask("GET", path, {"params": given}, fallback)
+        return self._ask(name, "GET", path, {"params": given}, fallback)
 
-    def _ask(self, method: str, path: str, given: Mapping[str, Any], fallback: Callable[[], Body]) -> Answer[Body]:
+    def _ask(
+        self, name: str, method: str, path: str, given: Mapping[str, Any], fallback: Callable[[], Body]
+    ) -> Answer[Body]:
         def ask() -> Body:
-            body: Body = self._http.request(method, path, **given).raise_for_status().json()
-            return body
+            answer = self._http.request(method, path, **given)
+            if answer.is_success:
+                body: Body = answer.json()
+                return body
+            said = f"{name}: serving answered {answer.status_code}"  # and not from which address, as httpx would say
+            raise httpx.HTTPStatusError(said, request=answer.request, response=answer)
 
         asked = self._threads.submit(ask)
         try:

@@ -4,6 +4,7 @@
     {live}:rules:blocked     what the latest of these events say: a record per product and reason      merged, blocked
     {live}:rules:changes     counts the writes of it: who looks often reads the rest seldom
     {live}:rules:book        JSON of the merchandisers' rules and their version                        encode, decode
+    {live}:rules:kept        there since blocks and rule book are kept outside of Redis; an emptied one lacks it
 They are no part of a generation: products stand in them by their UUID, and they hold for every generation. The braces
 let the pointer and these be read in one command also in a Redis Cluster.
 
@@ -30,6 +31,7 @@ GROUP: Final = "availability"  # of the stream's consumers
 BLOCKED: Final = "{live}:rules:blocked"
 CHANGES: Final = "{live}:rules:changes"
 BOOK: Final = "{live}:rules:book"
+KEPT: Final = "{live}:rules:kept"
 LIFTED_KEPT_MS: Final = 24 * 3_600_000  # for so long an event that comes late finds that a later one was there
 
 # In order of their bytes the latest record of a product and reason comes last; a block wins over its lifting at once.

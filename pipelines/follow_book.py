@@ -3,7 +3,8 @@
 It asks the shop every LOOK_S which version holds and compares that with Redis: what it misses while it is down, it
 finds when it is up, and a Redis that was emptied gets its book again. When the bus says that the shop took something
 in, it looks for prices that were set by hand, every AMEND_S at most. A process beside follow_catalog, since a refresh
-takes many seconds and a price should not wait for it.
+takes many seconds and a price should not wait for it. It keeps the rules too (keep_rules), likewise for Redis may be
+emptied.
 """
 
 import logging
@@ -13,6 +14,8 @@ from typing import Any
 from contracts import catalog
 from pipelines import publish_book
 from pipelines.generation import Client, connect
+from pipelines.keep_rules import Keeper
+from pipelines.lake import Lake
 from pipelines.settings import Settings
 from pipelines.source import Shop
 
@@ -48,17 +51,18 @@ class Follower:
 
 def follow(settings: Settings, client: Client) -> None:
     """For ever, through restarts of the shop and of Redis."""
-    follower, said = Follower(settings, client), ""
+    looks = {"rules": Keeper(Lake(settings.lake_uri), client).look, "price book": Follower(settings, client).look}
+    said = dict.fromkeys(looks, "")
     while True:
-        pause = LOOK_S
-        try:
-            follower.look()
-            said = ""
-        except Exception as error:  # of the shop or of Redis: each may be away for a while
-            if said != (said := f"{type(error).__name__}: {error}"):
-                log.warning("the price book is not followed: %s", said)
-            pause = RETRY_S
-        time.sleep(pause)
+        for what, look in looks.items():
+            try:
+                look()
+                said[what] = ""
+            except Exception as error:  # of the shop, Redis or the lake: each may be away for a while
+                if said[what] != (told := f"{type(error).__name__}: {error}"):
+                    log.warning("%s: not followed: %s", what, told)
+                said[what] = told
+        time.sleep(RETRY_S if any(said.values()) else LOOK_S)
 
 
 if __name__ == "__main__":

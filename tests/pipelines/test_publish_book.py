@@ -12,7 +12,7 @@ from redis import Redis
 
 from benchmarks.made_up_book import rows, version
 from benchmarks.synthetic import product_id
-from contracts import books, catalog, keys
+from contracts import books, catalog, keys, rules
 from pipelines import follow_book, lease, publish_book
 from pipelines.generation import PublishError
 from pipelines.source import ExportRefused, Shop, ShopUnreachable, Version
@@ -324,7 +324,9 @@ def test_the_bus_says_when_to_look_for_them(door, client, redis_url, monkeypatch
     assert priced(client)[3][0] == 446
 
 
-def test_the_book_is_followed_through_an_emptied_redis_and_a_shop_that_was_away(door, client, redis_url, monkeypatch):
+def test_the_book_is_followed_through_an_emptied_redis_and_a_shop_that_was_away(
+    door, client, redis_url, lake_uri, monkeypatch
+):
     monkeypatch.setattr(follow_book, "LOOK_S", 0.01)
     monkeypatch.setattr(follow_book, "RETRY_S", 0.01)
     monkeypatch.setattr("pipelines.source.FIRST_PAUSE_S", 0.001)
@@ -352,7 +354,7 @@ def test_the_book_is_followed_through_an_emptied_redis_and_a_shop_that_was_away(
 
     def follow():
         with suppress(SystemExit):
-            follow_book.follow(door.settings(redis_url), client)
+            follow_book.follow(door.settings(redis_url).model_copy(update={"lake_uri": lake_uri}), client)
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
@@ -369,6 +371,7 @@ def test_the_book_is_followed_through_an_emptied_redis_and_a_shop_that_was_away(
         until(lambda: live() == books.name(*version(2)))
         client.flushall()
         until(lambda: live() == books.name(*version(2)))
+        until(lambda: client.exists(rules.KEPT))  # and the rules are kept beside it
         client.delete(books.chunk_key(books.name(*version(2)), 0))
         until(lambda: client.exists(books.chunk_key(books.name(*version(2)), 0)))
     finally:

@@ -179,3 +179,11 @@ async def test_two_carts_that_are_too_much_for_one_stay_two(app, ann, user, db):
     async with app.state.transactions() as session:
         await service.merge(session, user, ann.headers["X-Cart"])
     assert len(await quantities(app, Owner(user))) == service.MAX_ITEMS
+    inside, outside = items[2]["product_id"], await stock_up(db, 9)
+    await db.execute("update products set price_minor = 500, list_price_minor = 500, currency = 'USD' where name = 'p'")
+    async with app.state.transactions() as session:
+        await service.add(session, Owner(user), UUID(inside), 1)
+    with pytest.raises(ShopError) as refused:
+        async with app.state.transactions() as session:
+            await service.add(session, Owner(user), outside, 1)
+    assert (refused.value.status_code, refused.value.code) == (409, "cart_full")

@@ -134,6 +134,23 @@ COSTS = Table(
     ),
 )
 
+ADVERTISED_MINIMUMS = Table(
+    name="advertised_minimums",
+    layer="raw",
+    grain="one row per lowest price that a maker lets be advertised, as the shop was told; it holds until the "
+    "product's next one; day = UTC day of ts",
+    key=("product_id", "currency", "valid_from"),
+    columns=(
+        DAY,
+        PRODUCT,
+        Column("minimum_minor", "int64", "below what it may not be advertised, minor units; 0: none any more", low=0),
+        CURRENCY,
+        Column("source", "string", "who said so"),
+        Column("valid_from", "timestamp", "instant from which it holds, which may lie ahead"),
+        Column("ts", "timestamp", "instant at which the shop was told"),
+    ),
+)
+
 CAMPAIGN = Column("campaign_id", "string", "campaign, UUID of the shop")
 
 CAMPAIGN_USERS = Table(

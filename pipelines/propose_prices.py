@@ -16,10 +16,12 @@ from models.price_terms import Guardrails, Signals
 from models.prior_price import Published
 from pipelines.lake import Lake
 from pipelines.price_desk import PriceDesk, PricesRefused
+from pipelines.price_inputs import Beside, beside
 from pipelines.settings import Settings
 
 MOST_LINES = 2_000  # of a book, says the shop
 CONF = ("pricing", "category_prices")
+NOTHING = Beside()
 
 # What was shown since `since`, and what was in force then.
 LOG = """
@@ -36,7 +38,7 @@ def run(day: date, settings: Settings | None = None, *, most: int = MOST_LINES) 
     known = signals(lake, day)
     if not known:
         raise PricesRefused(f"no price signals of {day}: run the day's chain first")
-    lines = list(moves(known, clusters(lake, day), shown(lake, day), day))
+    lines = list(moves(known, clusters(lake, day), shown(lake, day), day, beside(lake, day)))
     body = {
         "policy": "/".join(["category_prices", *map(conf.digest, CONF)]),
         "day": day.isoformat(),
@@ -74,7 +76,11 @@ def shown(lake: Lake, day: date) -> dict[str, tuple[Published, ...]]:
 
 
 def moves(
-    known: Sequence[Signals], cluster: Mapping[str, str], log: Mapping[str, tuple[Published, ...]], day: date
+    known: Sequence[Signals],
+    cluster: Mapping[str, str],
+    log: Mapping[str, tuple[Published, ...]],
+    day: date,
+    more: Beside = NOTHING,
 ) -> Iterator[dict[str, Any]]:
     """A line for each product that the policy moves, the products of a category priced together."""
     guardrails, rules = conf.load("pricing", Guardrails), conf.load("category_prices", CategoryRules)
@@ -82,11 +88,21 @@ def moves(
     for one in known:
         categories[cluster.get(one.product_id, one.product_id), one.currency].append(one)
     for together in categories.values():
-        items = [Item(one, log=log.get(one.product_id, ())) for one in together]
+        items = [_item(one, log, more) for one in together]
         decisions = category_prices(items, guardrails, rules, day=day)
         for one, decision in zip(together, decisions, strict=True):
             if decision.action == "move":
                 yield price_books.line(decision, one, guardrails, cluster.get(one.product_id))
+
+
+def _item(one: Signals, log: Mapping[str, tuple[Published, ...]], more: Beside) -> Item:
+    """The product with all that is known of it. The shop has a price per currency: its currencies are the markets."""
+    return Item(
+        one,
+        market=one.currency,
+        advertised_minimum_minor=more.minimums.get((one.product_id, one.currency)),
+        log=log.get(one.product_id, ()),
+    )
 
 
 def simulate(book_id: int, settings: Settings | None = None) -> dict[str, Any]:

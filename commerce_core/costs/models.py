@@ -33,7 +33,10 @@ class AdvertisedMinimum(Table):
     """The lowest price that a maker lets be advertised, from `valid_from` on; 0: none any more."""
 
     __tablename__ = "advertised_minimums"
-    __table_args__ = (CheckConstraint("minimum_minor >= 0", name="advertised_minimums_not_negative"),)
+    __table_args__ = (
+        CheckConstraint("minimum_minor >= 0", name="advertised_minimums_not_negative"),
+        Index("advertised_minimums_by_time", "known_at"),
+    )
 
     product_id: Mapped[UUID] = mapped_column(ForeignKey("products.product_id"), primary_key=True)
     currency: Mapped[str] = mapped_column(CHAR(3), primary_key=True)

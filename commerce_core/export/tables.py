@@ -106,6 +106,14 @@ EXPORTS = {
         key="c.product_id",
         span="product_costs c",
     ),
+    "advertised_minimums": Export(
+        columns="m.product_id::text as product_id, m.minimum_minor, m.currency, m.source, m.valid_from, "
+        "m.known_at as ts",
+        source="advertised_minimums m",
+        place="m.known_at",
+        key="m.product_id",
+        span="advertised_minimums m",
+    ),
     "campaign_users": Export(
         columns="c.campaign_id::text as campaign_id, c.kind, c.starts_on, c.ends_on, u.user_id::text as user_id",
         source="campaigns c join campaign_users u using (campaign_id)",

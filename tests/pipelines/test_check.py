@@ -47,7 +47,8 @@ def test_what_was_ingested_is_in_order(place):
     report = check.run_range(FIRST, UNTIL, place)
     assert report["rows"] == {
         "orders": 100, "order_status": 100, "clicks": 7, "catalog": 2, "prices": 2, "promotions": 1, "costs": 0,
-        "campaign_users": 0, "campaign_coupons": 0, "coupon_redemptions": 0, "shopper_groups": 0,
+        "advertised_minimums": 0, "campaign_users": 0, "campaign_coupons": 0, "coupon_redemptions": 0,
+        "shopper_groups": 0,
     }  # fmt: skip
     with open(report["report"]) as file:
         assert json.load(file)["faults"] == []

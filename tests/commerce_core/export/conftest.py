@@ -34,6 +34,9 @@ insert into promotions
 insert into product_costs
     select product_id, timestamptz '2017-01-01 00:00+00', 50, 'USD', 'files', timestamptz '2017-01-02 12:00+00'
     from products;
+insert into advertised_minimums
+    select product_id, timestamptz '2017-01-01 00:00+00', 80, 'USD', 'files', timestamptz '2017-01-02 12:00+00'
+    from products;
 select ensure_click_partitions('2017-01-01', '2017-03-02');
 insert into clicks
     select date '2017-01-01' + i % 60, md5('e' || i)::uuid, null, 's' || i, md5('p' || i % 1000)::uuid, 'view',

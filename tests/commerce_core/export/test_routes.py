@@ -17,6 +17,7 @@ KEYS = {
     "prices": ("product_id", "ts"),
     "promotions": ("product_id", "kind", "place", "starts_on"),
     "costs": ("product_id", "currency", "valid_from"),
+    "advertised_minimums": ("product_id", "currency", "valid_from"),
     "campaign_users": ("user_id", "campaign_id"),
     "campaign_coupons": ("coupon_id", "product_id"),
     "coupon_redemptions": ("coupon_id", "user_id"),

@@ -78,8 +78,9 @@ def _round(world: str, params: OfferParams, seed: int) -> dict[str, float]:
     treated = draw.random(LEARNED_FROM) >= HOLDOUT
     buys = draw.random(LEARNED_FROM) < np.where(treated, past.offered, past.without)
     margin = buys * (MARGIN_MINOR - OFF_MINOR * treated.astype(float))
-    propensity = np.full(LEARNED_FROM, 1 - HOLDOUT)
-    uplift = Uplift.fit(past.table, treated, margin, propensity, params.uplift, seed=seed).predict(today.table)
+    propensity, wanted = np.full(LEARNED_FROM, 1 - HOLDOUT), np.ones(LEARNED_FROM, dtype=bool)
+    learned = Uplift.fit(past.table, treated, wanted, margin, propensity, params.uplift, seed=seed)
+    uplift = learned.predict(today.table)
     trees = boosted(past.table[treated], buys[treated], params.response.trees, seed=seed)
     response = probability(mean_score(trees, today.table))
     scores = {"uplift": uplift, "response": response, "oracle": today.effect_minor, "random": draw.random(JUDGED)}

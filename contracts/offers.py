@@ -2,17 +2,21 @@
 
     offers:{uuid}   JSON list of Offer, sealed (contracts.keys); gone with the end of the last of them
     offers:ready    day up to which offers were published; without it nobody has any
+    offers:lease    token of who is deciding a campaign, expires by itself
 
 The codes are the shop's coupons: it alone says at the checkout whether one holds.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Final, TypedDict
+from typing import Final, Literal, TypedDict
 
 from contracts import keys
 
 READY: Final = b"offers:ready"
+LEASE: Final = "offers:lease"
+
+Funding = Literal["retailer", "manufacturer"]  # who pays for it, as in contracts.raw
 
 
 class Offer(TypedDict):
@@ -26,7 +30,7 @@ class Offer(TypedDict):
     currency: str
     valid_from: str
     valid_until: str
-    funding: str
+    funding: Funding
     disclosure: str
 
 

@@ -58,8 +58,15 @@ class DemandParams:
             raise ValueError(f"no such features: {', '.join(sorted(unknown))}")
         if self.lag_weeks < self.learned_horizon + LAGS - 1:
             raise ValueError("lag_weeks must hold the lags")
+        if self.validation_weeks < 1:
+            raise ValueError("validation_weeks judge the fit: at least one")
         if list(self.horizons) != sorted(set(self.horizons)) or min(self.horizons, default=0) < 1:
             raise ValueError("horizons must be rising weeks from 1 on")
+
+    @property
+    def least_weeks(self) -> int:
+        """Weeks that a fit needs: one to learn from, and LAGS before the farthest origin of the first held-out one."""
+        return self.validation_weeks + max(self.lag_weeks + 1, max(self.horizons) + LAGS - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +197,8 @@ def fit(panel: Panel, effects: Effects, judged: Effects, params: DemandParams) -
     `effects` were fitted on all these weeks, `judged` on those before the held-out ones.
     """
     end = panel.units.shape[1]
+    if end < params.least_weeks:
+        raise ValueError(f"{end} are too few weeks to learn demand from: {params.least_weeks} are needed")
     held_out = range(end - params.validation_weeks, end)
     names = np.unique(panel.category), np.unique(panel.department)
     past = Past.of(panel, judged)
@@ -223,8 +232,6 @@ def rows(past: Past, targets: range, known: dict[str, Ints], params: DemandParam
         tables.append(past.features(target, params.learned_horizon, known, params.features)[seen])
         starts.append(_start(past, target, params.learned_horizon)[seen])
         units.append(actual[seen])
-    if not tables:
-        raise ValueError("too few weeks to learn demand from")
     return Rows(np.concatenate(tables), np.concatenate(starts), np.concatenate(units))
 
 

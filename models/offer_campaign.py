@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from contracts.offers import Funding
 from models.offer_assignment import Assigned, Chosen, Options, assign, choose, draw, free_offers
 from models.offer_coupons import coupon_scores
 from models.offer_features import AFFINITY_DAYS, features
@@ -13,6 +14,7 @@ from models.offer_world import KINDS, Flags, Floats, Ints, World, bought
 from models.offers import OfferParams, Response, expected_gain
 from models.uplift import Uplift, UpliftError
 
+LONGEST_DAYS = 366  # a campaign is over by then
 EXPLORING_SHARE = 0.2  # of the budget, at most, for offers drawn at random
 
 
@@ -45,7 +47,7 @@ class Campaign:
     budget_minor: int
     margin_bps: int
     """Margin of the products, of their price: what a won purchase brings."""
-    funding: Literal["retailer", "manufacturer"]
+    funding: Funding
     disclosure: str
     offers: tuple[CampaignOffer, ...]
 
@@ -53,8 +55,8 @@ class Campaign:
         names = [offer.name for offer in self.offers]
         if not names or len(set(names)) < len(names):
             raise ValueError("a campaign needs offers, each with a name of its own")
-        if self.days < 1 or self.budget_minor < 0 or not 0 <= self.margin_bps <= 10_000:
-            raise ValueError("days must be above 0, the budget not below, the margin between 0 and 10000 bps")
+        if not 1 <= self.days <= LONGEST_DAYS or self.budget_minor < 0 or not 0 <= self.margin_bps <= 10_000:
+            raise ValueError(f"days: 1 to {LONGEST_DAYS}; the budget is not below 0, the margin from 0 to 10000 bps")
         if not self.disclosure.strip():
             raise ValueError("the law wants shoppers told that an automatic decision chose the offer: disclosure")
 
@@ -88,19 +90,23 @@ class Outcome:
 
     campaign: int
     users: Ints  # (users,) number in the world
+    wanted: Flags  # (users,) the policy wanted to make an offer, before the draw
     treated: Flags  # (users,) shown an offer
     propensity: Floats  # (users,) of being shown any, before the draw
     margin_minor: Floats  # (users,) of the campaign's products in its days, less what the shop paid for coupons
 
 
-def learned(world: World, campaign: int, params: OfferParams) -> Response:
-    """The response model of the campaigns that had ended before this one began; NothingLearned."""
+def learned(world: World, campaign: int, teaches: Flags, params: OfferParams) -> Response:
+    """The response model of the campaigns that had ended before this one began; NothingLearned.
+
+    `teaches` (addressed pairs,): of all others only the past is known.
+    """
     plan, sent = world.campaigns, world.addressed
     redeemed = world.redeemed()
     tables, answers = [], []
     for before in np.unique(sent.campaign):
-        if plan.last_day[before] < plan.first_day[campaign] and len(plan.coupons(before)):
-            mine = sent.campaign == before
+        mine = (sent.campaign == before) & teaches
+        if mine.any() and plan.last_day[before] < plan.first_day[campaign] and len(plan.coupons(before)):
             known = world.known_before(int(plan.first_day[before]))
             tables.append(features(known, int(before), sent.user[mine], params.features, params.coupons))
             answers.append(redeemed[mine])
@@ -118,11 +124,10 @@ def effect(world: World, outcomes: Sequence[Outcome], params: OfferParams) -> Up
     for one in outcomes:
         known = world.known_before(int(world.campaigns.first_day[one.campaign]))
         tables.append(features(known, one.campaign, one.users, params.features, params.coupons))
-    treated, propensity, margin = (
-        np.concatenate([getattr(one, name) for one in outcomes]) for name in ("treated", "propensity", "margin_minor")
-    )
+    names = ("treated", "wanted", "margin_minor", "propensity")
+    told = [np.concatenate([getattr(one, name) for one in outcomes]) for name in names]
     try:
-        return Uplift.fit(np.vstack(tables), treated, margin, propensity, params.uplift, seed=params.seed)
+        return Uplift.fit(np.vstack(tables), *told, params.uplift, seed=params.seed)
     except UpliftError:
         return None
 

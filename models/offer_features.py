@@ -5,12 +5,12 @@ None can hold the future: `features` refuses a world that reaches past the first
 about a person (age, income) are no features: they stay apart, to tell whether a policy is fair.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.offer_coupons import CouponParams, coupon_scores
-from models.offer_world import KINDS, YEAR_DAYS, Flags, Floats, Ints, World, bought
+from models.offer_world import KINDS, YEAR_DAYS, Flags, Floats, Ints, World, bought, taken
 
 NAMES = (
     # coupons used before
@@ -38,7 +38,7 @@ class OfferFeatureParams:
 
 
 def features(known: World, campaign: int, users: Ints, params: OfferFeatureParams, ranking: CouponParams) -> Floats:
-    """One row per shopper as of the campaign's first morning; none is below 0. (users, NAMES)
+    """One row per shopper as of the campaign's first morning, by the year before it; none is below 0. (users, NAMES)
 
     ValueError when `known` holds anything of that day or later.
     """
@@ -46,12 +46,25 @@ def features(known: World, campaign: int, users: Ints, params: OfferFeatureParam
     begun = known.campaigns.first_day[known.addressed.campaign]
     if max(int(days.max(initial=as_of - 1)) for days in (known.purchases.day, known.redemptions.day, begun)) >= as_of:
         raise ValueError(f"campaign {campaign} begins on day {as_of}; what is known reaches further")
+    known = _of_the_year(known, as_of)
     columns = _coupons_used(known, campaign, as_of, params)
     columns |= _coupons_at_the_till(known, campaign, as_of, params.half_life_days) | _buying(known, as_of)
     columns |= _affinity(known, campaign, as_of, users, ranking)
     table = [value[users] if len(value) == known.users else value for value in columns.values()]
     assert tuple(columns) == NAMES
     return np.column_stack([np.broadcast_to(value, len(users)) for value in table])
+
+
+def _of_the_year(known: World, as_of: int) -> World:
+    """Without what is older than a year: of an early campaign no more would be known, and a count must mean the same
+    of each."""
+    first, bought_lines, used = as_of - YEAR_DAYS, known.purchases, known.redemptions
+    return replace(
+        known,
+        purchases=taken(bought_lines, bought_lines.day >= first),
+        addressed=taken(known.addressed, known.campaigns.first_day[known.addressed.campaign] >= first),
+        redemptions=taken(used, used.day >= first),
+    )
 
 
 def _coupons_used(known: World, campaign: int, as_of: int, params: OfferFeatureParams) -> dict[str, Floats]:

@@ -17,6 +17,7 @@ Flags = NDArray[np.bool_]
 
 KINDS = ("A", "B", "C")
 YEAR_DAYS = 365
+KNOWN_DAYS = 2 * YEAR_DAYS  # campaigns of the last year teach, each by what was known of the year before it
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,10 @@ class UpliftParams:
     reg: float
     row_share: float
     least_held_out: int
-    """With fewer shoppers held out there is no model, and the response model with its assumption decides."""
+    """With fewer shoppers held out of those whom a policy wanted there is no model, and the response model with its
+    assumption decides."""
+    most_weight: float
+    """Shoppers for whom one who was unlikely to be where they are may stand: a few must not be all that is learned."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,32 @@ class Uplift:
 
     @classmethod
     def fit(
-        cls, table: Floats, treated: Flags, margin_minor: Floats, propensity: Floats, params: UpliftParams, *, seed: int
+        cls,
+        table: Floats,
+        treated: Flags,
+        wanted: Flags,
+        margin_minor: Floats,
+        propensity: Floats,
+        params: UpliftParams,
+        *,
+        seed: int,
     ) -> Self:
-        """`table` (users, features), `treated`, `margin_minor` after the coupon's cost, `propensity` (users,).
+        """`table` (users, features), `treated`, `wanted` by the policy, `margin_minor` after the coupon's cost,
+        `propensity` (users,).
 
-        UpliftError when too few were held out, or a propensity is 0 or 1.
+        UpliftError when too few were held out, or a propensity is 0 or 1. Who was never wanted got nothing either, but
+        says little of those who were.
         """
         held_out = ~treated
-        if min(held_out.sum(), treated.sum()) < params.least_held_out:
+        out_of_wanted = int((held_out & wanted).sum())
+        if min(out_of_wanted, treated.sum()) < params.least_held_out:
             raise UpliftError(
-                f"{held_out.sum()} held out and {treated.sum()} treated: {params.least_held_out} are needed"
+                f"{out_of_wanted} held out and {treated.sum()} treated: {params.least_held_out} are needed"
             )
         if propensity.min() <= 0 or propensity.max() >= 1:
             raise UpliftError("a shopper whose treatment was certain tells nothing of its effect")
         # Whoever was unlikely to be where they are stands for more of their like.
-        weight = np.where(treated, 1 / propensity, 1 / (1 - propensity))
+        weight = np.minimum(np.where(treated, 1 / propensity, 1 / (1 - propensity)), params.most_weight)
         with_offer = _grown(table[treated], margin_minor[treated], weight[treated], params, seed)
         without = _grown(table[held_out], margin_minor[held_out], weight[held_out], params, seed + 1)
         gained = margin_minor[treated] - _said(without, table[treated])

@@ -1,12 +1,13 @@
 """What the step `offers` knows: the lake's orders, campaigns and recorded groups as the offer models see them.
 
-Of a large shop a part: eligible shoppers, and those of past campaigns, are drawn by hash when there are more than
-conf/offers.toml allows, so that what meets the driver does not grow with the shop.
+Of a large shop a part: eligible shoppers, and those whose answers to past campaigns teach, are drawn by hash when there
+are more than conf/offers.toml allows, so that what meets the driver does not grow with the shop. Of both the whole past
+is read: two years, so that of a campaign of a year ago as much is known as of today's.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,18 @@ from contracts.tables import (
     SHOPPER_GROUPS,
 )
 from models.offer_assignment import UNRECORDED, AssignmentParams
-from models.offer_campaign import Campaign, Candidates, Outcome, kind_number
-from models.offer_world import YEAR_DAYS, Addressed, Campaigns, Ints, Purchases, Redemptions, World
+from models.offer_campaign import LONGEST_DAYS, Campaign, Candidates, Outcome, kind_number
+from models.offer_world import (
+    KNOWN_DAYS,
+    YEAR_DAYS,
+    Addressed,
+    Campaigns,
+    Flags,
+    Ints,
+    Purchases,
+    Redemptions,
+    World,
+)
 from pipelines.lake import Lake
 from pipelines.offer_past import OwnCampaigns
 from pipelines.schemas import arrow_schema
@@ -42,11 +53,12 @@ Names = Any  # numpy array of text
 @dataclass(frozen=True)
 class OfferInputs:
     """The world as of the campaign's first morning, the campaign's number in it, who is eligible, and what came of
-    campaigns before."""
+    campaigns of the last year."""
 
     world: World
     campaign: int
     candidates: Candidates
+    teaches: Flags  # (addressed pairs,) the response is learned from; of the others only their past is known
     outcomes: list[Outcome]  # of own campaigns that are over
 
 
@@ -66,7 +78,9 @@ def read(spark: SparkSession, lake: Lake, day: date, campaign: Campaign, params:
     if not len(eligible):
         raise NobodyEligible(f"nobody bought anything in the {params.active_days} days before {as_of}")
     own = OwnCampaigns.read(lake, as_of)
-    sent = pa.concat_tables([_addressed(spark, lake, as_of, params), own.sent()])
+    learners = _learners(spark, lake, as_of, params)
+    loaded = _addressed(lake, as_of, np.union1d(learners, eligible))
+    sent = pa.concat_tables([loaded, own.sent()])
     people = np.unique(np.concatenate([eligible, _text(sent, "user_id"), own.users]))
     lines = _lines(lake, as_of, people)
     coupons = _rows(lake, CAMPAIGN_COUPONS, as_of, where=_among("campaign_id", _text(sent, "campaign_id")))
@@ -75,7 +89,8 @@ def read(spark: SparkSession, lake: Lake, day: date, campaign: Campaign, params:
     products = np.unique(np.concatenate([_text(lines, "product_id"), _text(coupons, "product_id"), offered]))
     plan, ids, coupon_ids = _campaigns(sent, coupons, products, campaign, as_of)
     mine = _among("user_id", people) & _among("coupon_id", coupon_ids)
-    used = pa.concat_tables([_rows(lake, COUPON_REDEMPTIONS, as_of, where=mine), own.used(lines)])
+    first = as_of - timedelta(days=KNOWN_DAYS)
+    used = pa.concat_tables([_rows(lake, COUPON_REDEMPTIONS, as_of, first=first, where=mine), own.used(lines)])
     world = World(
         users=len(people),
         products=len(products),
@@ -92,10 +107,13 @@ def read(spark: SparkSession, lake: Lake, day: date, campaign: Campaign, params:
         users=_number(people, eligible),
         names=tuple(map(str, eligible)),
         groups=_groups(lake, as_of, eligible, params.attributes),
-        shown_in_window=_shown(lake, as_of, eligible, campaign.name, params.window_days),
+        shown_in_window=_shown(lake, as_of, eligible, campaign, params.window_days),
         price_minor=prices,
     )
-    return OfferInputs(world, len(ids), candidates, own.outcomes(lines, people, ids))
+    lately = plan.first_day >= (as_of - EPOCH).days - YEAR_DAYS  # (campaigns,) the year before them is read too
+    drawn = np.isin(_text(sent, "user_id"), learners) | (np.arange(sent.num_rows) >= loaded.num_rows)
+    outcomes = [one for one in own.outcomes(lines, people, ids) if lately[one.campaign]]
+    return OfferInputs(world, len(ids), candidates, lately[world.addressed.campaign] & drawn, outcomes)
 
 
 def _eligible(spark: SparkSession, lake: Lake, as_of: date, name: str, params: AssignmentParams) -> Names:
@@ -109,13 +127,18 @@ def _drawn(users: DataFrame, word: str, most: int) -> Names:
     return np.array([row["user_id"] for row in in_order.collect()], dtype=str)
 
 
-def _addressed(spark: SparkSession, lake: Lake, as_of: date, params: AssignmentParams) -> pa.Table:
-    """Rows of CAMPAIGN_USERS of campaigns that had begun, of so many shoppers."""
+def _learners(spark: SparkSession, lake: Lake, as_of: date, params: AssignmentParams) -> Names:
+    """Ids of shoppers whom campaigns of the last year addressed; drawn by hash when there are too many."""
     if lake.version(CAMPAIGN_USERS) is None:
-        return _rows(lake, CAMPAIGN_USERS, as_of)
-    begun = lake.frame(spark, CAMPAIGN_USERS, days=(date.min, as_of))
-    drawn = _drawn(begun.select("user_id").distinct(), "learned", params.most_shoppers)
-    return _rows(lake, CAMPAIGN_USERS, as_of, where=_among("user_id", drawn))
+        return np.zeros(0, dtype=str)
+    begun = lake.frame(spark, CAMPAIGN_USERS, days=(as_of - timedelta(days=YEAR_DAYS), as_of))
+    return _drawn(begun.select("user_id").distinct(), "learned", params.most_shoppers)
+
+
+def _addressed(lake: Lake, as_of: date, people: Names) -> pa.Table:
+    """Rows of CAMPAIGN_USERS of these shoppers, of campaigns that had begun."""
+    first = as_of - timedelta(days=KNOWN_DAYS)
+    return _rows(lake, CAMPAIGN_USERS, as_of, first=first, where=_among("user_id", people))
 
 
 def _rows(
@@ -133,8 +156,8 @@ def _among(column: str, names: Names) -> Any:
 
 
 def _lines(lake: Lake, as_of: date, people: Names) -> pa.Table:
-    """Order lines of these shoppers in the year before, without cancelled orders."""
-    first = as_of - timedelta(days=YEAR_DAYS)
+    """Order lines of these shoppers in the two years before, without cancelled orders."""
+    first = as_of - timedelta(days=KNOWN_DAYS)
     columns = ["day", "user_id", "product_id", "order_id", "shelf_total_minor", "paid_total_minor"]
     mine = _among("user_id", people)
     lines = _rows(lake, ORDERS, as_of, first=first, where=mine, columns=columns)
@@ -206,12 +229,17 @@ def _groups(lake: Lake, as_of: date, eligible: Names, attributes: Sequence[str])
     return found
 
 
-def _shown(lake: Lake, as_of: date, eligible: Names, campaign: str, window_days: int) -> Ints:
-    """Offers of other campaigns that each eligible shopper was shown in the window."""
-    first = as_of - timedelta(days=window_days)
-    mine = ds.field("shown") & _among("user_id", eligible) & (ds.field("campaign") != campaign)
-    rows = _rows(lake, OFFERS, as_of, first=first, where=mine, columns=["user_id"])
+def _shown(lake: Lake, as_of: date, eligible: Names, campaign: Campaign, window_days: int) -> Ints:
+    """Offers of other campaigns that each eligible shopper has, or had in the window before."""
+    first, last = as_of - timedelta(days=window_days), as_of + timedelta(days=campaign.days)
+    overlaps = (ds.field("valid_until") > _morning(first)) & (ds.field("valid_from") < _morning(last))
+    mine = ds.field("shown") & _among("user_id", eligible) & (ds.field("campaign") != campaign.name) & overlaps
+    rows = _rows(lake, OFFERS, as_of, first=first - timedelta(days=LONGEST_DAYS), where=mine, columns=["user_id"])
     return np.asarray(np.bincount(_number(eligible, _text(rows, "user_id")), minlength=len(eligible)), dtype=np.int64)
+
+
+def _morning(day: date) -> pa.Scalar:
+    return pa.scalar(datetime(day.year, day.month, day.day, tzinfo=UTC), pa.timestamp("us", "UTC"))
 
 
 def _text(table: pa.Table, name: str) -> Names:

@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 from contracts.table import Table
 from contracts.tables import CAMPAIGN_COUPONS, CAMPAIGN_USERS, COUPON_REDEMPTIONS, OFFERS
 from models.offer_campaign import Outcome
-from models.offer_world import YEAR_DAYS
+from models.offer_world import KNOWN_DAYS
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema
 
@@ -36,12 +36,19 @@ where shown and paid_total_minor < shelf_total_minor and list_contains(product_i
 """
 # Of all products of the campaign, for everybody who was considered: an offer may move purchases from one to another.
 # A manufacturer pays the shop for its coupons, and a retailer loses what they take off.
+# A shopper is shown something when the draw leaves them to a policy that wants something, however much, or explores;
+# pairs that could not be shown at all are those of shoppers who had enough offers.
 OUTCOMES = """
-with people as (
-  select campaign_id, user_id, bool_or(shown) as treated, least(sum(propensity), 1.0) as propensity,
-    any_value(starts_on) as starts_on, any_value(ends_on) as ends_on, any_value(margin_bps) as margin_bps,
-    any_value(funding) = 'retailer' as own_money
-  from own group by all
+with drawn as (
+  select *, avg(held_out::int) over whole as held, avg(explored::int) over whole as tried from (
+    select campaign_id, user_id, bool_or(shown) as treated, bool_or(wanted) as wanted, max(propensity) > 0 as may,
+      bool_or(held_out) as held_out, bool_or(explored) as explored, any_value(starts_on) as starts_on,
+      any_value(ends_on) as ends_on, any_value(margin_bps) as margin_bps,
+      any_value(funding) = 'retailer' as own_money
+    from own group by all
+  ) window whole as (partition by campaign_id)
+), people as (
+  select *, case when may then wanted::int * (1 - held - tried) + tried else 0 end as propensity from drawn
 ), goods as (select distinct campaign_id, unnest(product_ids) as product_id from own),
 bought as (
   select campaign_id, user_id, sum(shelf_total_minor * margin_bps / 10000.0
@@ -49,7 +56,7 @@ bought as (
   from people join goods using (campaign_id) join lines using (user_id, product_id)
   where lines.day between starts_on and ends_on group by all
 )
-select campaign_id, user_id, treated, propensity, coalesce(margin_minor, 0.0) as margin_minor
+select campaign_id, user_id, treated, wanted, propensity, coalesce(margin_minor, 0.0) as margin_minor
 from people left join bought using (campaign_id, user_id)
 where propensity > 0 and propensity < 1 order by campaign_id, user_id
 """
@@ -63,10 +70,10 @@ class OwnCampaigns:
 
     @classmethod
     def read(cls, lake: Lake, as_of: date) -> "OwnCampaigns":
-        """Those of the last year that ended before `as_of`."""
+        """Those of the last two years that ended before `as_of`."""
         if lake.version(OFFERS) is None:
             return cls(arrow_schema(OFFERS).empty_table())
-        rows = lake.arrow(OFFERS, days=(as_of - timedelta(days=YEAR_DAYS), as_of))
+        rows = lake.arrow(OFFERS, days=(as_of - timedelta(days=KNOWN_DAYS), as_of))
         morning = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
         return cls(rows.filter(ds.field("valid_until") <= pa.scalar(morning, pa.timestamp("us", "UTC"))))
 
@@ -92,7 +99,7 @@ class OwnCampaigns:
         shoppers and campaigns."""
         found = self._query(OUTCOMES, lines)
         names = np.array(found["campaign_id"].to_pylist(), dtype=str)
-        columns = {name: found[name].to_numpy() for name in ("treated", "propensity", "margin_minor")}
+        columns = {name: found[name].to_numpy() for name in ("wanted", "treated", "propensity", "margin_minor")}
         users = np.searchsorted(people, np.array(found["user_id"].to_pylist(), dtype=str))
         return [
             Outcome(int(np.searchsorted(ids, name)), users[names == name], **{

@@ -18,10 +18,10 @@ import pyarrow as pa
 from contracts import conf, keys, offers
 from contracts.offers import Offer
 from contracts.tables import OFFERS
-from models.offer_campaign import Campaign, Decision, decide, effect, learned
+from models.offer_campaign import LONGEST_DAYS, Campaign, Decision, decide, effect, learned
 from models.offers import OfferParams
-from pipelines import offer_inputs
-from pipelines.generation import Client, connect
+from pipelines import lease, offer_inputs
+from pipelines.generation import Client, PublishError, connect
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema
 from pipelines.settings import Settings
@@ -31,7 +31,6 @@ from pipelines.spark import session
 STEP = "offers"
 BATCH = 500  # coupons that the shop takes at once
 TIMEOUT_S = 60.0
-LONGEST_DAYS = 366  # a campaign is over by then
 ATTEMPTS = 3
 
 Row = dict[str, Any]
@@ -48,12 +47,8 @@ def run(day: date, path: Path, settings: Settings | None = None) -> dict[str, ob
         raise CampaignError(f"{path} is no .toml file")
     campaign = conf.load(path.stem, Campaign, folder=path.parent)
     lake = Lake(settings.lake_uri)
-    _refuse_another_day(lake, day, campaign)
+    report = _decided_once(lake, day, campaign, settings)
     decided = _decided(lake, day, campaign.name)
-    report: dict[str, object] = {"decided_before": bool(decided)}
-    if not decided:
-        report |= _decide(lake, day, campaign, settings)
-        decided = _decided(lake, day, campaign.name)
     shown = [row for row in decided if row["shown"]]
     return report | {
         "campaign": campaign.name,
@@ -93,22 +88,44 @@ def publish(day: date, settings: Settings | None = None) -> dict[str, object]:
 # --- deciding -------------------------------------------------------------------------------------------------------
 
 
-def _decide(lake: Lake, day: date, campaign: Campaign, settings: Settings) -> dict[str, object]:
+def _decided_once(lake: Lake, day: date, campaign: Campaign, settings: Settings) -> dict[str, object]:
+    """Decide what is not decided, one campaign at a time: two at once would not see each other's offers, and the later
+    would write the day without the earlier's."""
+    client = connect(settings.redis_url)
+    try:
+        with lease.held(client, offers.LEASE) as token:
+            _refuse_another_day(lake, day, campaign)
+            if _decided(lake, day, campaign.name):
+                return {"decided_before": True}
+            found, rows = _decide(lake, day, campaign, settings)
+            lease.require(client, token, "decided too slowly", offers.LEASE)
+            _write(lake, day, campaign, rows)
+            return {"decided_before": False, **found}
+    except PublishError as error:
+        raise CampaignError(f"campaign {campaign.name} was not decided, run it again: {error}") from error
+
+
+def _decide(lake: Lake, day: date, campaign: Campaign, settings: Settings) -> tuple[dict[str, object], list[Row]]:
+    """What the report says of the decision, and the rows of OFFERS."""
     params = conf.load("offers", OfferParams)
     known = offer_inputs.read(session(settings), lake, day, campaign, params.assignment)
-    response = learned(known.world, known.campaign, params)
+    response = learned(known.world, known.campaign, known.teaches, params)
     uplift = effect(known.world, known.outcomes, params)
     decision = decide(known.world, known.campaign, campaign, response, uplift, known.candidates, params)
-    rows = list(_rows(day, campaign, decision, known.candidates.names))
-    others = lake.arrow(OFFERS, days=(day, day + timedelta(days=1))) if lake.version(OFFERS) is not None else None
-    table = pa.Table.from_pylist(rows, arrow_schema(OFFERS))
-    whole = table if others is None else pa.concat_tables([others.select(table.schema.names), table])
-    lake.overwrite_arrow(OFFERS, whole, [day], step=STEP, source={"campaign": campaign.name})
-    return {
+    report: dict[str, object] = {
         "valued_by": "assumption" if uplift is None else "uplift",
         "ratios": {name: round(ratio, 3) for name, ratio in decision.chosen.ratios.items()},
         "alarm": decision.chosen.alarm,
     }
+    return report, list(_rows(day, campaign, decision, known.candidates.names))
+
+
+def _write(lake: Lake, day: date, campaign: Campaign, rows: Sequence[Row]) -> None:
+    """The campaign's rows beside those of the day's others."""
+    others = lake.arrow(OFFERS, days=(day, day + timedelta(days=1))) if lake.version(OFFERS) is not None else None
+    table = pa.Table.from_pylist(list(rows), arrow_schema(OFFERS))
+    whole = table if others is None else pa.concat_tables([others.select(table.schema.names), table])
+    lake.overwrite_arrow(OFFERS, whole, [day], step=STEP, source={"campaign": campaign.name})
 
 
 def _rows(day: date, campaign: Campaign, decision: Decision, names: Sequence[str]) -> Iterator[Row]:
@@ -153,13 +170,17 @@ def _decided(lake: Lake, day: date, campaign: str) -> list[Row]:
 
 
 def _refuse_another_day(lake: Lake, day: date, campaign: Campaign) -> None:
-    """A campaign is decided once: on another day it would give other offers under the same name."""
+    """A campaign is decided once: on another day it would give other offers under the same name. And none before one
+    that was decided later: that one's offers were counted without it."""
     if lake.version(OFFERS) is None:
         return
-    rows = lake.arrow(OFFERS, columns=["day", "campaign"]).to_pylist()
-    days = {row["day"] for row in rows if row["campaign"] == campaign.name} - {day}
-    if days:
+    decided = lake.arrow(OFFERS, columns=["day", "campaign"]).group_by(["day", "campaign"]).aggregate([]).to_pylist()
+    days = {row["day"] for row in decided if row["campaign"] == campaign.name}
+    if days - {day}:
         raise CampaignError(f"campaign {campaign.name} was decided on {min(days)}; give another one another name")
+    latest = max((row["day"] for row in decided), default=day)
+    if latest > day and not days:
+        raise CampaignError(f"a campaign was decided on {latest} already: decide this one on that day or later")
 
 
 def _running(lake: Lake, as_of: datetime) -> list[Row]:

@@ -115,11 +115,15 @@ class Tracking:
 
     def newest(self, name: str, *, day: date) -> Version:
         """The latest version that was trained for the day."""
-        found = self._client().search_model_versions(f"name = '{name}'")
-        of_day = [version for version in found if version.tags.get("day") == day.isoformat()]
+        of_day = self.tagged(name, "day", day.isoformat())
         if not of_day:
             raise NoModel(f"no version of {name} was trained for {day}: run step `train` first")
-        return _version(max(of_day, key=lambda version: int(version.version)))
+        return of_day[0]
+
+    def tagged(self, name: str, tag: str, value: str) -> list[Version]:
+        """Versions with this tag, the latest first."""
+        found = [_version(version) for version in self._client().search_model_versions(f"name = '{name}'")]
+        return sorted((one for one in found if one.tags.get(tag) == value), key=lambda one: -int(one.number))
 
     def promote(self, version: Version, *, day: date, reason: str) -> bool:
         """Let the version serve, unless the champion knows later days; whether it serves.

@@ -34,11 +34,12 @@ def run(day: date, settings: Settings | None = None) -> dict[str, object]:
     params = conf.load(MODEL, DemandParams)
     weeks = read_weeks(lake.arrow(PRICE_WEEKS, days=(day, day + timedelta(days=1))))
     panel = best_sellers(weeks, params)
-    if panel.units.shape[1] < params.lag_weeks + params.validation_weeks + 1:
+    if panel.units.shape[1] < params.least_weeks:
         return {"model": MODEL, "skipped": f"{panel.units.shape[1]} weeks are too few to learn from"}
     last_week = str(panel.week_start[-1].astype("datetime64[D]"))
-    if (known := _of_week(tracking, last_week)) is not None:
-        return {"model": MODEL, "skipped": f"version {known.number} knows the week of {last_week}"}
+    if (known := _judged(tracking, last_week)) is not None:
+        did = "was refused for" if "refused" in known.tags else "knows"
+        return {"model": MODEL, "skipped": f"version {known.number} {did} the week of {last_week}"}
     priced = tracking.newest(train_prices.MODEL, day=day)
     with tracking.folder(priced) as folder:
         effects, judged = (read_effects(pq.read_table(folder / name)) for name in (EFFECTS, HELD_OUT))
@@ -65,10 +66,10 @@ def best_sellers(weeks: Weeks, params: DemandParams) -> Panel:
     return panel.take(np.sort(np.argsort(-np.nansum(panel.units, axis=1), kind="stable")[: params.most_series]))
 
 
-def _of_week(tracking: Tracking, week: str) -> Version | None:
-    """The champion, if it knows this week."""
-    champion = tracking.version(MODEL, CHAMPION)
-    return champion if champion is not None and champion.tags.get("week") == week else None
+def _judged(tracking: Tracking, week: str) -> Version | None:
+    """The version that learned this week and served or was refused: another night would judge it alike."""
+    known = tracking.tagged(MODEL, "week", week)
+    return next((one for one in known if {"promoted", "refused"} & one.tags.keys()), None)
 
 
 def metrics(model: Demand) -> dict[str, float]:

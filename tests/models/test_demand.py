@@ -12,7 +12,7 @@ from models import demand
 from models.demand import DemandParams, Width, codes
 from models.demand_features import FEATURES, PRIOR_UNITS, Panel, Past
 from models.effect_calibration import fit_calibrated
-from models.elasticity import DISCOUNT, DISPLAY, REGULAR, TERMS, EffectParams, Effects
+from models.elasticity import TERMS, EffectParams, Effects
 from tests.models.synthetic_weeks import MONDAY, synthetic
 
 PARAMS = replace(load("demand", DemandParams), trees=60, horizons=(1, 4), bins=4)
@@ -203,7 +203,6 @@ def test_series_of_one_product_share_its_effects():
     effects, _ = fit_calibrated(weeks, load("price_effects", EffectParams))
     assert (Past.of(twice, effects).push[::2] == Past.of(panel, effects).push).all()
     assert (Past.of(twice, effects).push[1::2] == Past.of(panel, effects).push).all()
-    assert {REGULAR, DISCOUNT, DISPLAY} <= set(range(len(TERMS)))
 
 
 def test_widths_are_quantiles_of_each_level():
@@ -228,11 +227,14 @@ def test_a_kind_that_nothing_was_learned_of_has_no_code():
 
 
 def test_too_few_weeks_are_refused_by_name():
-    with pytest.raises(ValueError, match="too few weeks"):
-        demand.fit(still([1.0] * 10), known(), known(), PARAMS)
+    for horizons, least in (((1, 4), 4 + 4 + 8 - 1), ((1,), 4 + 8 + 1)):  # LAGS weeks before an origin, or one to learn
+        params = replace(PARAMS, horizons=horizons, trees=2)
+        with pytest.raises(ValueError, match="too few weeks"):
+            demand.fit(still([1.0] * (least - 1)), known(), known(), params)
+        assert demand.fit(still([1.0] * least), known(), known(), params).held_out
 
 
-@pytest.mark.parametrize("wrong", [{"features": ("price", "wish")}, {"horizons": (4, 1)}, {"horizons": (0, 1)}])
+@pytest.mark.parametrize("wrong", [{"features": ("price", "wish")}, {"horizons": (4, 1)}, {"horizons": (0, 1)}, {"validation_weeks": 0}])
 def test_settings_that_cannot_be_are_refused(wrong):
-    with pytest.raises(ValueError, match="features|horizons"):
+    with pytest.raises(ValueError, match="features|horizons|validation_weeks"):
         replace(PARAMS, **wrong)

@@ -36,7 +36,11 @@ def world():
 
 @pytest.fixture(scope="module")
 def response(world):
-    return learned(world, NEW, PARAMS)
+    return taught(world, NEW)
+
+
+def taught(world, campaign, teaches=True):
+    return learned(world, campaign, np.broadcast_to(teaches, world.addressed.user.shape), PARAMS)
 
 
 def candidates(shown=0):
@@ -88,11 +92,20 @@ def test_who_was_shown_enough_lately_is_shown_nothing(world, response):
 
 def test_before_any_campaign_has_ended_nothing_is_known(world):
     with pytest.raises(NothingLearned, match="0 campaigns have ended"):
-        learned(world, 0, PARAMS)
+        taught(world, 0)
     nobody = World(USERS, PRODUCTS, world.purchases, world.addressed, replace(world.redemptions, user=np.zeros(0, int),
                    coupon=np.zeros(0, int), day=np.zeros(0, int)), world.campaigns)  # fmt: skip
     with pytest.raises(NothingLearned, match="0 of 600"):
-        learned(nobody, NEW, PARAMS)
+        taught(nobody, NEW)
+
+
+def test_only_some_teach_and_of_the_others_the_past_is_known(world):
+    """Fans alone used coupons, and others alone teach."""
+    used = world.redemptions
+    of_fans = used.user < FANS
+    fans = replace(used, user=used.user[of_fans], coupon=used.coupon[of_fans], day=used.day[of_fans])
+    with pytest.raises(NothingLearned, match=f"0 of {3 * (USERS - FANS)}"):
+        taught(replace(world, redemptions=fans), NEW, world.addressed.user >= FANS)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +114,7 @@ def test_before_any_campaign_has_ended_nothing_is_known(world):
         {"offers": ()},
         {"offers": (OFFERS[0], OFFERS[0])},
         {"days": 0},
+        {"days": 367},
         {"budget_minor": -1},
         {"margin_bps": 10_001},
         {"disclosure": " "},
@@ -142,7 +156,7 @@ def outcomes_of(world, count=USERS):
     users = np.arange(count)
     treated = users % 3 > 0
     moved = np.where(users < FANS, -50.0, 100.0)
-    return [Outcome(1, users, treated, np.full(count, 2 / 3), 300 + treated * moved)]
+    return [Outcome(1, users, np.ones(count, dtype=bool), treated, np.full(count, 2 / 3), 300 + treated * moved)]
 
 
 def test_effects_are_learned_once_enough_were_held_out(world):
@@ -153,3 +167,5 @@ def test_effects_are_learned_once_enough_were_held_out(world):
     assert found[:FANS].mean() < 30 < found[FANS:].mean()
     assert effect(world, outcomes_of(world), PARAMS) is None
     assert effect(world, [], PARAMS) is None
+    [never] = outcomes_of(world)
+    assert effect(world, [replace(never, wanted=never.treated)], few) is None  # nobody wanted was held out

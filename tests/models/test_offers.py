@@ -44,6 +44,30 @@ def test_what_happens_after_a_campaign_began_changes_no_feature(world):
     assert np.array_equal(before, table(replace(world, redemptions=more, purchases=other), 2))
 
 
+def test_what_is_older_than_a_year_changes_no_feature(world):
+    """Of an early campaign it would not be known: the first one 366 days before, and lines of that day."""
+    old, plan, sent, used = FIRST_DAYS[3] - 366, world.campaigns, world.addressed, world.redemptions
+    first, late, unused = plan.first_day.copy(), sent.campaign > 0, used.coupon >= COUPONS
+    first[0] = old
+    lines = world.purchases
+    longer = Purchases(*(np.append(getattr(lines, name), value) for name, value in (
+        ("user", 7), ("product", 3), ("basket", 10**7), ("day", old), ("paid_minor", 250), ("couponed", True),
+    )))  # fmt: skip
+    more = replace(
+        world,
+        campaigns=replace(plan, first_day=first),
+        purchases=longer,
+        redemptions=replace(used, day=np.where(unused, used.day, old)),
+    )
+    less = replace(
+        world,
+        campaigns=replace(plan, first_day=first),
+        addressed=replace(sent, user=sent.user[late], campaign=sent.campaign[late]),
+        redemptions=Redemptions(used.user[unused], used.coupon[unused], used.day[unused]),
+    )
+    assert np.array_equal(table(less, 3), table(more, 3))
+
+
 @pytest.mark.parametrize("part", ["purchases", "redemptions", "addressed"])
 def test_a_world_that_reaches_further_is_refused(world, part):
     known = world.known_before(FIRST_DAYS[2])

@@ -1,7 +1,11 @@
 """A campaign from the lake to the shop and to serving: decided once, issued once, and gone when it is used."""
 
+import contextlib
 import shutil
-from datetime import UTC, date, datetime, timedelta
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date, timedelta
 from uuid import UUID
 
 import numpy as np
@@ -13,13 +17,10 @@ from contracts import conf, keys, offers
 from contracts.tables import (
     CAMPAIGN_COUPONS,
     CAMPAIGN_USERS,
-    COUPON_REDEMPTIONS,
     INTERACTIONS,
     OFFERS,
-    ORDER_STATUS,
     ORDERS,
     PRODUCTS,
-    SHOPPER_GROUPS,
 )
 from models.offer_campaign import Campaign, NothingLearned
 from models.offers import OfferParams
@@ -30,11 +31,9 @@ from pipelines.offer_inputs import UnknownProducts
 from pipelines.schemas import arrow_schema
 from pipelines.source import ExportRefused
 from tests.models import offer_shop
-from tests.models.offer_shop import COUPONS, FANS, FIRST_DAYS, USERS
+from tests.models.offer_shop import USERS
+from tests.pipelines.offer_lake import DAY, TODAY, product, rows_of, user
 
-TODAY = datetime.now(UTC).date()  # Redis forgets at once what is over
-FIRST = TODAY - timedelta(days=FIRST_DAYS[3])
-DAY = FIRST + timedelta(days=FIRST_DAYS[3] - 1)  # the evening before the world's last campaign
 CAMPAIGN = """
 name = "{name}"
 kind = "B"
@@ -45,80 +44,6 @@ margin_bps = 3000
 funding = "manufacturer"
 disclosure = "Chosen for you by an automatic decision."
 """
-
-
-def user(number):
-    return str(UUID(int=1 << 100 | int(number)))
-
-
-def product(number):
-    return str(UUID(int=2 << 100 | int(number)))
-
-
-def campaign_id(number):
-    return str(UUID(int=3 << 100 | int(number)))
-
-
-def coupon(number):
-    return str(UUID(int=4 << 100 | int(number)))
-
-
-def on(number):
-    return FIRST + timedelta(days=int(number))
-
-
-def at(day):
-    return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-
-
-def rows_of(world):
-    """The made-up world as the lake has it, up to the evening before its last campaign."""
-    lines, plan, sent, used = world.purchases, world.campaigns, world.addressed, world.redemptions
-    orders = [
-        {"day": on(day), "order_id": str(basket), "line_no": line, "user_id": user(who), "product_id": product(what),
-         "channel": "web", "quantity": 1, "list_total_minor": 400, "shelf_total_minor": 400,
-         "paid_total_minor": 350 if couponed else 400, "currency": "USD", "ts": at(on(day))}
-        for line, (who, what, basket, day, couponed) in enumerate(
-            zip(lines.user, lines.product, lines.basket, lines.day, lines.couponed, strict=True), 1)
-    ]  # fmt: skip
-    cancelled = {"order_id": "cancelled", "user_id": user(0), "product_id": product(39), "line_no": 1}
-    orders += [orders[0] | cancelled]
-    bought = {(row["day"], row["user_id"], row["product_id"]) for row in orders}
-    return {
-        ORDERS: orders,
-        ORDER_STATUS: [{"day": orders[0]["day"], "order_id": "cancelled", "status": "cancelled", "ts": at(FIRST)}],
-        INTERACTIONS: [
-            {"day": day, "user_id": who, "product_id": what, "channel": "web", "orders": 1, "units": 1,
-             "paid_minor": 400}
-            for day, who, what in bought
-        ],
-        CAMPAIGN_USERS: [
-            {"day": on(plan.first_day[n]), "campaign_id": campaign_id(n), "kind": "Type " + "AB"[n % 2],
-             "starts_on": on(plan.first_day[n]), "ends_on": on(plan.last_day[n]), "user_id": user(who)}
-            for who, n in zip(sent.user, sent.campaign, strict=True)
-        ],
-        CAMPAIGN_COUPONS: [
-            {"day": on(plan.first_day[n // COUPONS]), "campaign_id": campaign_id(n // COUPONS), "coupon_id": coupon(n),
-             "product_id": product(what)}
-            for n, what in zip(plan.pair_coupon, plan.pair_product, strict=True)
-        ],
-        COUPON_REDEMPTIONS: [
-            {"day": on(day), "coupon_id": coupon(n), "user_id": user(who)}
-            for who, n, day in zip(used.user, used.coupon, used.day, strict=True)
-        ],
-        SHOPPER_GROUPS: [
-            {"day": FIRST, "user_id": user(n), "attribute": "income", "value": "low" if n < FANS else "high"}
-            for n in range(USERS)
-        ],
-        PRODUCTS: [
-            {"day": DAY, "product_id": product(n), "name": "Soap", "category": "", "brand": None, "size": None,
-             "description": None, "recommendable": True, "list_price_minor": 400, "price_minor": 400, "currency": "USD",
-             "first_sold_on": None, "paid_minor": None, "paid_14d_minor": None,
-             **dict.fromkeys(("orders_7d", "orders_28d", "orders_84d", "orders_all", "users_all", "repeat_users",
-                              "new_7d", "new_28d"), 0)}
-            for n in range(40)
-        ],
-    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +79,14 @@ def settings(shop, filled, redis_url):
 
 
 @pytest.fixture
+def own(settings, tmp_path):
+    """Settings over a lake of the test's own, in which no campaign was decided."""
+    shutil.copytree(settings.lake_uri, tmp_path / "own")
+    shutil.rmtree(tmp_path / "own" / "raw" / "offers", ignore_errors=True)
+    return settings.model_copy(update={"lake_uri": str(tmp_path / "own")})
+
+
+@pytest.fixture
 def file(tmp_path):
     """A function: a campaign's file."""
 
@@ -177,6 +110,13 @@ def priced_on(settings, day):
     prices = prices.append_column("day", pa.array([day] * prices.num_rows, pa.date32()))
     prices = prices.select(arrow_schema(PRODUCTS).names).cast(arrow_schema(PRODUCTS))
     Lake(settings.lake_uri).overwrite_arrow(PRODUCTS, prices, [day], step="test", source={})
+
+
+def known_on(spark, settings, path, **other):
+    """What the step knows of the campaign at the end of DAY; with other settings of the assignment."""
+    campaign = conf.load(path.stem, Campaign, folder=path.parent)
+    params = replace(conf.load("offers", OfferParams).assignment, **other)
+    return offer_inputs.read(spark, Lake(settings.lake_uri), DAY, campaign, params)
 
 
 def logged(settings, campaign):
@@ -245,12 +185,12 @@ async def test_again_it_changes_nothing_and_what_an_order_has_is_told_no_more(sp
     assert "again" not in {one["campaign"] for one in left}
 
 
-def test_caps_hold_over_campaigns_and_each_keeps_its_rows(spark, settings, file):
+def test_caps_hold_over_campaigns_and_each_keeps_its_rows(spark, own, file):
     """Two offers in four weeks: whoever had both gets none of the third."""
     for number, day in enumerate((DAY, DAY, DAY + timedelta(days=1))):
-        priced_on(settings, day)
-        step.run(day, file(f"cap{number}", budget_minor=100_000), settings)
-    rows = Lake(settings.lake_uri).arrow(OFFERS).to_pylist()
+        priced_on(own, day)
+        step.run(day, file(f"cap{number}", budget_minor=100_000), own)
+    rows = Lake(own.lake_uri).arrow(OFFERS).to_pylist()
     shown = [row["user_id"] for row in rows if row["shown"]]
     _, counts = np.unique(shown, return_counts=True)
     assert counts.max() == 2
@@ -258,10 +198,7 @@ def test_caps_hold_over_campaigns_and_each_keeps_its_rows(spark, settings, file)
     assert {row["campaign"] for row in rows if row["day"] > DAY} == {"cap2"}
 
 
-def test_an_earlier_campaign_that_is_run_again_takes_no_later_offer_away(spark, settings, file, tmp_path):
-    own = settings.model_copy(update={"lake_uri": str(tmp_path / "own")})
-    shutil.copytree(settings.lake_uri, own.lake_uri)
-    shutil.rmtree(f"{own.lake_uri}/raw/offers", ignore_errors=True)
+def test_an_earlier_campaign_that_is_run_again_takes_no_later_offer_away(spark, own, file):
     priced_on(own, DAY + timedelta(days=1))
     step.run(DAY, file("sooner", budget_minor=100_000), own)
     step.run(DAY + timedelta(days=1), file("newer", budget_minor=100_000), own)
@@ -271,25 +208,103 @@ def test_an_earlier_campaign_that_is_run_again_takes_no_later_offer_away(spark, 
     assert {number: told(own, number) for number in range(USERS)} == before
 
 
-def test_a_campaign_that_is_over_teaches_the_next(spark, settings, file, tmp_path):
+def test_offers_count_as_long_as_they_hold(spark, own, file):
+    """Decided fifty days ago: one is over for longer than the window, one ended in it, one goes on."""
+    earlier = DAY - timedelta(days=50)
+    priced_on(own, earlier)
+    for name, days in (("over", 15), ("ended", 40), ("on", 60)):
+        assert step.run(earlier, file(f"held-{name}", budget_minor=100_000, days=days), own)["shown"]
+    rows = Lake(own.lake_uri).arrow(OFFERS).to_pylist()
+    counted = [row["user_id"] for row in rows if row["shown"] and row["campaign"] in ("held-ended", "held-on")]
+    candidates = known_on(spark, own, file("now")).candidates
+    assert candidates.shown_in_window.tolist() == [counted.count(name) for name in candidates.names]
+
+
+def test_no_campaign_is_decided_before_a_later_one(spark, own, file):
+    step.run(DAY, file("later-one"), own)
+    with pytest.raises(step.CampaignError, match=f"was decided on {DAY} already"):
+        step.run(DAY - timedelta(days=1), file("before"), own)
+
+
+def test_two_campaigns_at_once_are_decided_one_after_the_other(spark, own, file, monkeypatch):
+    """Each waits a while for the other once it has read what is known: none comes before the first has written."""
+    both, read = threading.Barrier(2), offer_inputs.read
+
+    def slowly(*args):
+        known = read(*args)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=2)
+        return known
+
+    monkeypatch.setattr(offer_inputs, "read", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda name: step.run(DAY, file(name), own), ("left", "right")))
+    assert {row["campaign"] for row in Lake(own.lake_uri).arrow(OFFERS).to_pylist()} == {"left", "right"}
+    for name, report in zip(("left", "right"), reports, strict=True):
+        assert report["shown"] == sum(row["shown"] for row in logged(own, name))
+
+
+def test_who_lost_the_lease_writes_nothing(spark, own, file, monkeypatch):
+    decide = step.decide
+
+    def too_slow(*args):
+        with Redis.from_url(own.redis_url) as client:
+            client.set(offers.LEASE, "another")
+        return decide(*args)
+
+    monkeypatch.setattr(step, "decide", too_slow)
+    with pytest.raises(step.CampaignError, match="was not decided, run it again"):
+        step.run(DAY, file("slow"), own)
+    assert Lake(own.lake_uri).version(OFFERS) is None
+    with Redis.from_url(own.redis_url) as client:
+        client.delete(offers.LEASE)
+
+
+def test_of_who_is_scored_the_past_is_known_and_drawn_shoppers_teach(spark, own, file):
+    """Of 200 shoppers, sent three campaigns each, 20 are drawn to be scored and 20, by another word, to teach."""
+    known = known_on(spark, own, file("few"), most_shoppers=20)
+    sent = known.world.addressed
+    assert np.bincount(sent.user, minlength=known.world.users).tolist() == [3] * known.world.users
+    scored, teach = set(known.candidates.users.tolist()), set(sent.user[known.teaches].tolist())
+    assert (len(scored), len(teach)) == (20, 20)
+    assert scored | teach == set(range(known.world.users))
+    assert scored - teach
+
+
+def test_a_campaign_teaches_if_the_year_before_it_is_known(spark, own, file):
+    """Of one that began 366 days ago it is not; its lines and who was sent coupons are known all the same."""
+    lake, begun = Lake(own.lake_uri), DAY + timedelta(days=1 - 366)
+    for table, only in ((CAMPAIGN_USERS, "campaign_id"), (CAMPAIGN_COUPONS, "campaign_id"), (ORDERS, "order_id")):
+        rows = [row for row in lake.arrow(table).to_pylist()][:5]
+        moved = {"day": begun, "starts_on": begun, "ends_on": begun + timedelta(days=29), only: "old"}
+        old = [row | {name: value for name, value in moved.items() if name in row} for row in rows]
+        unique = list({tuple(row[name] for name in ("day", *table.key)): row for row in old}.values())
+        lake.overwrite_arrow(table, pa.Table.from_pylist(unique, arrow_schema(table)), [begun], step="test", source={})
+    known = known_on(spark, own, file("after"))
+    first = (begun - date(1970, 1, 1)).days
+    [old] = np.flatnonzero(known.world.campaigns.first_day == first)
+    of_old = known.world.addressed.campaign == old
+    assert of_old.any()
+    assert not known.teaches[of_old].any()
+    assert known.teaches[~of_old].all()
+    assert (known.world.purchases.day == first).any()
+
+
+def test_a_campaign_that_is_over_teaches_the_next(spark, own, file):
     """Of an earlier one who was shown what, and what everybody brought whom chance could have treated otherwise."""
-    old = settings.model_copy(update={"lake_uri": str(tmp_path / "old")})
-    shutil.copytree(settings.lake_uri, old.lake_uri)
-    shutil.rmtree(f"{old.lake_uri}/raw/offers", ignore_errors=True)
     earlier = DAY - timedelta(days=60)
-    priced_on(old, earlier)
-    first = step.run(earlier, file("earlier", budget_minor=100_000), old)
+    priced_on(own, earlier)
+    first = step.run(earlier, file("earlier", budget_minor=100_000), own)
     assert first["valued_by"] == "assumption"
     path = file("next")
-    campaign = conf.load("next", Campaign, folder=path.parent)
-    known = offer_inputs.read(spark, Lake(old.lake_uri), DAY, campaign, conf.load("offers", OfferParams).assignment)
+    known = known_on(spark, own, path)
     [outcome] = known.outcomes
     assert outcome.treated.sum() == first["shown"]
     assert (~outcome.treated).sum() >= first["held_out"]
     assert ((outcome.propensity > 0) & (outcome.propensity < 1)).all()
     assert (known.world.addressed.campaign == outcome.campaign).sum() == first["shown"]
     assert known.world.campaigns.last_day[outcome.campaign] - known.world.campaigns.first_day[outcome.campaign] == 29
-    assert step.run(DAY, path, old)["valued_by"] == "assumption"  # fewer were held out than an effect needs
+    assert step.run(DAY, path, own)["valued_by"] == "assumption"  # fewer were held out than an effect needs
 
 
 def test_a_name_stands_for_one_day(spark, settings, file):

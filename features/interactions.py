@@ -13,17 +13,10 @@ def interactions(orders: DataFrame, order_status: DataFrame, catalog: DataFrame,
     Out: contracts.tables.INTERACTIONS. A day's rows rest on what was known at that day's end and on nothing later, so
          many days can be made at once and each equals the one made in its own night.
     """
-    cancelled = order_status.where("status = 'cancelled'").select("order_id", F.col("day").alias("cancelled_on"))
     hidden = _hidden(catalog.where(F.col("day") < F.lit(as_of)))
     day_end = F.date_add("day", 1).cast("timestamp")
     return (
-        orders.where(F.col("day") < F.lit(as_of))
-        .alias("o")
-        .join(
-            cancelled.alias("c"),
-            (F.col("o.order_id") == F.col("c.order_id")) & (F.col("c.cancelled_on") <= F.col("o.day")),
-            "left_anti",
-        )
+        kept(orders.where(F.col("day") < F.lit(as_of)), order_status)
         .withColumn("day_end", day_end)
         .alias("o")
         .join(
@@ -40,6 +33,18 @@ def interactions(orders: DataFrame, order_status: DataFrame, catalog: DataFrame,
             F.sum("quantity").alias("units"),
             F.sum("paid_total_minor").alias("paid_minor"),
         )
+    )
+
+
+def kept(orders: DataFrame, order_status: DataFrame) -> DataFrame:
+    """Lines of orders that were not cancelled on their own day: what its night knew of the day, whenever it is asked.
+
+    In:  contracts.tables.ORDERS, or some of its columns, ORDER_STATUS.
+    """
+    cancelled = order_status.where("status = 'cancelled'").select("order_id", F.col("day").alias("cancelled_on"))
+    same_order = F.col("o.order_id") == F.col("c.order_id")
+    return orders.alias("o").join(
+        cancelled.alias("c"), same_order & (F.col("c.cancelled_on") <= F.col("o.day")), "left_anti"
     )
 
 

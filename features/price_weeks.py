@@ -5,11 +5,14 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from features.interactions import kept
+
 WEEK_MICROS = 7 * 24 * 60 * 60 * 1_000_000
 
 
 def price_weeks(
     orders: DataFrame,
+    order_status: DataFrame,
     prices: DataFrame,
     promotions: DataFrame,
     products: DataFrame,
@@ -19,16 +22,16 @@ def price_weeks(
 ) -> DataFrame:
     """Units, prices and promotions of each product in each complete week before `as_of`.
 
-    In:  contracts.tables.ORDERS, PRICES, PROMOTIONS, PRODUCTS (of the day before `as_of`).
+    In:  contracts.tables.ORDERS, ORDER_STATUS, PRICES, PROMOTIONS, PRODUCTS (of the day before `as_of`).
     Out: contracts.tables.PRICE_WEEKS of the day before `as_of`: for products sold in at least `min_sale_weeks` weeks,
-         every week that the price log covers whole.
+         every week that the price log covers whole. Orders cancelled on their own day sold nothing.
 
     Prices come from the price log and never from the week's own lines: the mean over the hours that each was in force.
     Where that log was itself read off sale lines (source `observed`), a price is as old as the latest sale, so weeks
     without sales say nothing about prices; models.elasticity leaves them out.
     """
     until = as_of - timedelta(days=as_of.weekday())  # Monday of the first week that is not complete
-    past = orders.where(F.col("day") < F.lit(until))
+    past = kept(orders.where(F.col("day") < F.lit(until)), order_status)
     sold = past.groupBy("product_id", _monday("day").alias("week_start")).agg(F.sum("quantity").alias("units"))
     # Broadcast: these products are few, and the prices and promotions of all others need not travel to be left out.
     often = F.broadcast(sold.groupBy("product_id").count().where(F.col("count") >= min_sale_weeks).select("product_id"))
@@ -40,7 +43,7 @@ def price_weeks(
         _priced(prices.join(often, "product_id", "left_semi"), until)
         .join(known, "product_id")
         .join(sold, week, "left")
-        .join(_shares(promotions.join(often, "product_id", "left_semi"), orders, until), week, "left")
+        .join(_shares(promotions.join(often, "product_id", "left_semi"), past, until), week, "left")
         .select(
             F.lit(as_of - timedelta(days=1)).alias("day"),
             *week,
@@ -77,9 +80,11 @@ def _priced(prices: DataFrame, until: date) -> DataFrame:
     return priced.agg(*mean.values(), F.sum("held").alias("held")).where(F.col("held") == WEEK_MICROS).drop("held")
 
 
-def _shares(promotions: DataFrame, orders: DataFrame, until: date) -> DataFrame:
-    """Shares of the week's active channels that displayed or mailed a product, one row per product and week."""
-    past = orders.where(F.col("day") < F.lit(until))
+def _shares(promotions: DataFrame, past: DataFrame, until: date) -> DataFrame:
+    """Shares of the week's active channels that displayed or mailed a product, one row per product and week.
+
+    `past`: the lines before `until`, of which a channel is active that has any.
+    """
     active = past.groupBy(_monday("day").alias("week_start")).agg(F.collect_set("channel").alias("active"))
     last = F.least(F.date_sub("ends_on", 1), F.lit(until - timedelta(days=1)))
     running = promotions.where(F.col("starts_on") <= last)

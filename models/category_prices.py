@@ -152,9 +152,10 @@ def _budgeted(units: list[_Unit], decisions: list[Decision], tags: int) -> list[
     kept = list(decisions)
     moves = [row for row, decision in enumerate(decisions) if decision.action == "move"]
     for row in sorted(moves, key=lambda row: (REPAIRS.isdisjoint(kept[row].reasons), -kept[row].gain_minor[0])):
-        tags -= len(units[row].rows)
-        if tags < 0 and REPAIRS.isdisjoint(kept[row].reasons):
-            signals = units[row].signals
+        wanted, signals = len(units[row].rows), units[row].signals
+        if wanted <= tags or not REPAIRS.isdisjoint(kept[row].reasons):
+            tags -= wanted
+        else:
             kept[row] = hold(signals, signals.price_minor or 0, "over_budget", binding="budget")
     return kept
 

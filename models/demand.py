@@ -58,8 +58,6 @@ class DemandParams:
             raise ValueError(f"no such features: {', '.join(sorted(unknown))}")
         if self.lag_weeks < self.learned_horizon + LAGS - 1:
             raise ValueError("lag_weeks must hold the lags")
-        if self.validation_weeks < 1:
-            raise ValueError("validation_weeks judge the fit: at least one")
         if list(self.horizons) != sorted(set(self.horizons)) or min(self.horizons, default=0) < 1:
             raise ValueError("horizons must be rising weeks from 1 on")
 

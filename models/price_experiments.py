@@ -65,15 +65,28 @@ class Experiment:
         return first if period % 2 == 0 else -first
 
     def price(
-        self, signals: Signals, cluster: str, period: int, guardrails: Guardrails, limits: Limits | None = None
+        self,
+        signals: Signals,
+        base_minor: int,
+        cluster: str,
+        period: int,
+        guardrails: Guardrails,
+        limits: Limits | None = None,
     ) -> int | None:
         """The price of this period, None when the product takes no part.
 
-        The log of what was drawn, log(price / price in force), is the `log_move` of `models.price_response`.
+        `base_minor`: the price in force before the pair began, of a switchback before the experiment. Whoever runs it
+        keeps it: the price in force meanwhile is a draw's, and a move from there would be another move.
         """
         sign = self.sign(cluster, signals.product_id, period)
-        arms = prices(signals, self.sizes_bps[cluster], guardrails, limits or Limits()) if sign else None
+        base = replace(signals, price_minor=base_minor)
+        arms = prices(base, self.sizes_bps[cluster], guardrails, limits or Limits()) if sign else None
         return None if arms is None else arms[sign > 0]
+
+
+def log_move(price_minor: int, base_minor: int) -> float:
+    """The part of the log price that was drawn, from its base: `log_move` of `models.price_response`."""
+    return math.log(price_minor / base_minor)
 
 
 def prices(signals: Signals, size_bps: int, guardrails: Guardrails, limits: Limits) -> tuple[int, int] | None:

@@ -140,7 +140,7 @@ class _Case:
 
     def lower_guard(self, bottom: int) -> Guard:
         """What stands at the lower end."""
-        if bottom == self.limits.low:
+        if bottom in (self.limits.low, min(self.limits.low, self.current)):
             return self.limits.low_guard
         if bottom == self.limits.minimum:
             return "map"
@@ -297,9 +297,10 @@ class _Case:
         return self.moved(price, whole, ("below_floor",), "map" if self.cost_floor == self.limits.minimum else "floor")
 
     def repaired_ceiling(self) -> Decision:
-        """Down to the regular price as far as one step lets it; to what else is asked for no farther than the floor."""
+        """Down to the regular price as far as one step and the limits let it, rest after a cut among them; to what else
+        is asked for no farther than the floor."""
         led = self.current <= self.regular_ceiling
-        bottom = max(self.lowest_step, self.floor) if led else self.lowest_step
+        bottom = max(self.lowest_step, self.floor if led else min(self.limits.low, self.current))
         grid = self.grid(bottom, self.current - 1)
         price = grid.at_most(self.ceiling if led else self.regular_ceiling) or grid.at_least(bottom)
         reason: Reason = "competitor_cheaper" if led else "above_ceiling"

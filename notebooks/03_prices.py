@@ -10,6 +10,7 @@
 # %%
 import os
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,7 +27,8 @@ from models import effect_calibration, price_books
 from models.elasticity import DISCOUNT, EffectParams
 from models.offer_assignment import Options, choose
 from models.offers import OfferParams
-from models.pricing import BPS, Guardrails, Signals, quote
+from models.price_experiments import prices as arms
+from models.pricing import BPS, Guardrails, Limits, Signals, quote
 from pipelines import propose_prices, publish_book
 from pipelines.lake import Lake
 from pipelines.price_desk import PriceDesk
@@ -118,10 +120,11 @@ keep(forest, "effects")
 # %% [markdown]
 # What the policy would move, of moves so small that they need nobody's approval: at most 5 %. Where no effect is sure
 # enough (in a small shop none is), it moves nothing, and says so. What one can do then is learn: move some prices a
-# little, either way by chance, and look. That is what the moves "to learn" are.
+# little, either way by chance, and look. That is what the moves "to learn" are. Only what could move both ways takes
+# part: a product at its regular price could not become dearer, and would tell of the guard and not of its shoppers.
 
 # %%
-MOST, SMALL_BPS = 20, 500
+MOST, SMALL_BPS, LEARN_BPS = 20, 500, 300
 
 
 def small(line: dict) -> bool:
@@ -129,27 +132,21 @@ def small(line: dict) -> bool:
 
 
 def to_learn(one: Signals, draw: np.random.Generator) -> dict | None:
-    """A line that moves the price by about 3 %, down or back up to the regular price, within the policy's bounds."""
-    now, regular = one.price_minor or 0, one.list_price_minor or 0
-    wanted = now * (0.97 if draw.random() < 0.5 else 1.03)
-    low, high = max(-(-now * 95 // 100), -(-regular * guardrails.floor_bps // BPS)), min(now * 105 // 100, regular)
-    legal = [
-        price
-        for price in range(low, high + 1)
-        if str(price).endswith(guardrails.endings(one.currency)) and price != now
-    ]
-    if not legal:
+    """A line that moves the price by about 3 %, up or down as the coin falls; None where one of both may not be."""
+    both = arms(one, LEARN_BPS, guardrails, Limits())
+    if both is None:
         return None
     return {
-        "product_id": one.product_id, "currency": one.currency, "from_minor": now, "list_price_minor": regular,
-        "price_minor": min(legal, key=lambda price: abs(price - wanted)), "low_minor": low, "high_minor": high,
-        "reasons": ["to_learn"], "weekly_units": one.weekly_units,
+        "product_id": one.product_id, "currency": one.currency, "from_minor": one.price_minor,
+        "list_price_minor": one.list_price_minor, "price_minor": both[int(draw.integers(2))], "low_minor": both[0],
+        "high_minor": both[1], "reasons": ["to_learn"], "weekly_units": one.weekly_units,
     }  # fmt: skip
 
 
 clusters, log = propose_prices.clusters(lake, day), propose_prices.shown(lake, day)
 wanted = propose_prices.moves(list(signals.values()), clusters, log, day)
 proposed = [line for line in wanted if small(line)]
+lines = price_books.chosen(proposed, MOST)
 print(f"the policy would move {len(proposed)} prices by 5 % or less")
 if not proposed:
     reasons = [quote(one, guardrails).reasons[0] for one in signals.values()]
@@ -157,8 +154,8 @@ if not proposed:
     draw = np.random.default_rng(0)
     sold = sorted((one for one in signals.values() if one.weekly_units), key=lambda one: -(one.weekly_units or 0.0))
     middling = sold[len(sold) // 4 :]  # with the busiest, much of the shop's revenue moves: people would be asked
-    proposed = [line for one in middling[: 5 * MOST] if (line := to_learn(one, draw)) is not None]
-lines = price_books.chosen(proposed, MOST) if "gain_low_minor" in proposed[0] else proposed[:MOST]
+    lines = list(islice((line for one in middling if (line := to_learn(one, draw)) is not None), MOST))
+    print(f"{len(lines)} of {len(middling)} products move to learn")
 book = desk.post("/price-books", {"policy": f"notebook 03, {uuid4()}", "day": day.isoformat(), "lines": lines})
 print(f"book {book['book_id']}: {len(lines)} moves, {book['state']}")
 
@@ -168,7 +165,7 @@ print(f"book {book['book_id']}: {len(lines)} moves, {book['state']}")
 # %%
 expected = propose_prices.simulate(book["book_id"])["expected"]
 moves = [price_books.move(signals[line["product_id"]], line["price_minor"], guardrails) for line in lines]
-gains = np.array([list(price_books.what_if([move])["margin_minor"].values()) for move in moves]) / 100
+gains = np.array([list(price_books.what_if([move])["margin_minor"].values()) for move in moves]).reshape(-1, 2) / 100
 what_if = Figure(figsize=(9, 0.3 * len(moves) + 1))
 axes = what_if.add_subplot()
 axes.hlines(range(len(moves)), gains[:, 0], gains[:, 1], color="#0b6e4f", linewidth=4)
@@ -209,7 +206,7 @@ print(
     f"version {published['version']}: {published['changed']} prices changed, left out: {published['skipped'] or 'none'}"
 )
 publish_book.run(settings)  # the stack's own follower does so within a second
-asked = {"product_ids": [line["product_id"] for line in lines[:3]]}
+asked = {"product_ids": [line["product_id"] for line in lines[:3]] or list(signals)[:3]}
 for price in httpx.post(os.environ["SERVING_URL"] + "/prices", json=asked).raise_for_status().json()["prices"]:
     print(
         {name: price[name] for name in ("source", "price_minor", "list_price_minor", "prior_30d_low_minor", "reasons")}

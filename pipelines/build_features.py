@@ -78,6 +78,7 @@ def run(day: date, settings: Settings | None = None) -> dict[str, object]:
         CHANNEL_PRODUCT: lambda: channel_product(bought, as_of=as_of),
         PRICE_WEEKS: lambda: price_weeks(
             past(ORDERS),
+            past(ORDER_STATUS),
             past(PRICES),
             past(PROMOTIONS),
             known(),

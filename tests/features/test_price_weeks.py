@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from contracts.tables import ORDERS, PRICE_WEEKS, PRICES, PRODUCTS, PROMOTIONS
+from contracts.tables import ORDER_STATUS, ORDERS, PRICE_WEEKS, PRICES, PRODUCTS, PROMOTIONS
 from features.price_weeks import price_weeks
 from pipelines.schemas import arrow_schema, spark_schema
 
@@ -40,6 +40,10 @@ def promotion(product, kind, channels, starts, ends, place="1"):
     }  # fmt: skip
 
 
+def cancelled(order, day):
+    return {"day": day, "order_id": order["order_id"], "status": "cancelled", "ts": at(day, hour=1)}
+
+
 def known(product, category="grocery/dairy/milk"):
     blank = {column.name: None if column.nullable else 0 for column in PRODUCTS.columns}
     text = {"day": AS_OF - timedelta(days=1), "product_id": product, "name": product, "category": category}
@@ -50,8 +54,9 @@ def at(day, hour=0):
     return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
 
 
-def build(spark, orders, prices, promotions):
-    rows = {ORDERS: orders, PRICES: prices, PROMOTIONS: promotions, PRODUCTS: [known(name) for name in NAMES]}
+def build(spark, orders, statuses, prices, promotions):
+    products = [known(name) for name in NAMES]
+    rows = {ORDERS: orders, ORDER_STATUS: statuses, PRICES: prices, PROMOTIONS: promotions, PRODUCTS: products}
     frames = [spark.createDataFrame(pa.Table.from_pylist(rows[table], arrow_schema(table))) for table in rows]
     built = price_weeks(*frames, as_of=AS_OF, min_sale_weeks=2)
     assert [(f.name, f.dataType) for f in built.schema] == [(f.name, f.dataType) for f in spark_schema(PRICE_WEEKS)]
@@ -69,6 +74,11 @@ ORDERED = [
     order("promoted", FIRST, channel="store-1"), order("promoted", SECOND),
     order("places", FIRST, channel="store-2"), order("places", FIRST, channel="store-3"), order("places", SECOND),
 ]  # fmt: skip
+UNDONE = order("milk", FIRST, 40, channel="store-7"), order("promoted", SECOND, 40, channel="store-8")
+CANCELLED = [
+    *(cancelled(one, one["day"]) for one in UNDONE),
+    cancelled(ORDERED[2], THIRD + timedelta(days=1)),  # its own night knew of no cancellation
+]
 PRICED = [price(name, FIRST, 150) for name in NAMES if name not in ("moved", "late")] + [
     price("moved", FIRST, 200),
     price("moved", at(SECOND + timedelta(days=3), hour=12), 100),  # Thursday noon: half of the week
@@ -83,7 +93,13 @@ PROMOTED = [
 
 @pytest.fixture(scope="module")
 def built(spark):
-    return build(spark, ORDERED, PRICED, PROMOTED)
+    return build(spark, [*ORDERED, *UNDONE], CANCELLED, PRICED, PROMOTED)
+
+
+def test_what_was_cancelled_on_its_day_was_neither_sold_nor_a_channel_that_sold(built):
+    assert built["milk"][FIRST].units == 3 + 2
+    assert built["milk"][THIRD].units == 1, "cancelled a day later"
+    assert (built["promoted"][SECOND].units, built["promoted"][SECOND].mailer_share) == (1, 1)
 
 
 def test_weeks_without_sales_are_zeros_and_the_running_week_is_left_out(built):
@@ -121,7 +137,8 @@ def test_what_comes_later_changes_nothing(spark, built):
     later = [FOURTH, AS_OF, AS_OF + timedelta(days=30)]
     again = build(
         spark,
-        ORDERED + [order(name, day, 50, channel=f"store-{day}") for name in NAMES for day in later],
+        [*ORDERED, *UNDONE] + [order(name, day, 50, channel=f"store-{day}") for name in NAMES for day in later],
+        CANCELLED + [cancelled(one, day) for one in ORDERED for day in later],
         PRICED + [price(name, at(day, hour=1), 10) for name in NAMES for day in later],
         PROMOTED + [promotion("milk", "mailer", ["store-0"], day, day + timedelta(days=7)) for day in later],
     )

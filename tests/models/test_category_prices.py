@@ -166,6 +166,13 @@ def test_a_budget_of_price_tags_takes_repairs_first_and_then_the_surest_gains():
     assert "below_floor" in found[2].reasons
 
 
+def test_what_is_refused_for_its_tags_leaves_them_to_others():
+    family = [Item(replace(DEAR, product_id=name), family="f") for name in ("mint", "rose", "lime")]
+    small = Item(replace(DEAR, product_id="small", weekly_units=5.0))
+    found = prices(*family, small, rules=replace(RULES, max_changes=2))
+    assert [decision.action for decision in found] == ["hold"] * 3 + ["move"]
+
+
 # --- contracts, stock, calendar ---
 
 
@@ -207,6 +214,20 @@ def test_a_price_never_stands_far_below_the_months_highest():
     assert (decision.price_minor, decision.binding) == (375, "rest")  # three quarters of 500
     long_ago = (Published(days(60), 500), Published(days(29), 400))
     assert alone(Item(DEAR, log=long_ago)).price_minor == 340
+
+
+def test_a_price_above_a_regular_price_that_fell_rests_too():
+    """Data that says another regular price every day must not turn into a fall a day."""
+    signals = replace(SOAP, list_price_minor=300)
+    rested = Item(signals, log=(Published(days(60), 420), Published(days(7), 400)))
+    assert (alone(rested).price_minor, alone(rested).reasons) == (340, ("above_ceiling",))
+    resting = alone(replace(rested, log=(Published(days(60), 420), Published(days(6), 400))))
+    assert (resting.action, resting.binding) == ("hold", "rest")
+    assert resting.reasons == ("above_ceiling", "no_legal_price")
+    fallen = Item(signals, log=(Published(days(60), 480), Published(days(10), 400)))
+    assert (alone(fallen).price_minor, alone(fallen).binding) == (360, "ceiling")  # three quarters of 480, not 340
+    far = Item(signals, log=(Published(days(60), 600), Published(days(10), 400)))
+    assert (alone(far).action, alone(far).binding) == ("hold", "rest")
 
 
 def test_a_planned_reduction_keeps_the_prior_price_that_it_announces():

@@ -36,6 +36,7 @@ def weeks(draw):
     changes = st.fixed_dictionaries(
         {},
         optional={
+            "regular": st.integers(100, 3000),
             "cost": st.one_of(st.none(), st.integers(-5, 4000)),
             "stock": st.one_of(st.none(), st.integers(0, 500)),
             "elasticity": st.one_of(st.none(), st.floats(-8, 1), st.just(math.nan)),
@@ -51,6 +52,8 @@ def weeks(draw):
 
 def changed(item, change, day):
     signals = item.signals
+    if "regular" in change:
+        signals = replace(signals, list_price_minor=change["regular"])
     if "cost" in change:
         signals = replace(signals, cost_minor=change["cost"])
     if "elasticity" in change:
@@ -80,11 +83,11 @@ def guarded(item, decision, before):
     step = RULES.proven_step_bps if signals.identified_by == "experiment" else GUARDS.max_step_bps
     assert abs(price - before) * 10_000 <= before * step
     assert str(price).endswith(GUARDS.endings("USD"))
-    assert price <= signals.list_price_minor
+    assert price <= max(signals.list_price_minor, before - 1), "a regular price that fell is reached in steps"
     if price < before:
         assert price * 10_000 >= signals.list_price_minor * GUARDS.floor_bps
         assert item.stock_units is None or item.stock_units > 0
-        if signals.cost_minor is not None and signals.cost_minor >= 0:
+        if "above_ceiling" not in decision.reasons and signals.cost_minor is not None and signals.cost_minor >= 0:
             assert price * (10_000 - GUARDS.min_margin_bps) >= signals.cost_minor * 10_000
 
 

@@ -15,6 +15,7 @@ from models.price_experiments import (
     cost,
     detectable,
     kill,
+    log_move,
     noise,
     prices,
     sizes,
@@ -61,11 +62,22 @@ def test_nobody_is_asked_who_pays():
 
 def test_a_killed_experiment_moves_nothing_from_then_on():
     dead = kill(CROSSOVER, 10)
-    assert dead.price(SOAP, "soaps", 9, GUARDS) is not None
-    assert dead.price(SOAP, "soaps", 10, GUARDS) is None
+    assert dead.price(SOAP, 400, "soaps", 9, GUARDS) is not None
+    assert dead.price(SOAP, 400, "soaps", 10, GUARDS) is None
     assert kill(dead, 15) == dead, "it cannot be brought back to life"
     assert kill(dead, 5).killed_from == 5
-    assert CROSSOVER.price(SOAP, "others", 3, GUARDS) is None
+    assert CROSSOVER.price(SOAP, 400, "others", 3, GUARDS) is None
+
+
+def test_both_periods_of_a_pair_move_from_the_price_before_it():
+    """In the second period the price in force is the first one's: from there one would go 410, 397, 385 ..."""
+    for product in range(20):
+        soap, path = replace(SOAP, product_id=str(product)), []
+        for period in range(2):
+            in_force = path[-1] if path else 400
+            path.append(CROSSOVER.price(replace(soap, price_minor=in_force), 400, "soaps", period, GUARDS))
+        assert sorted(path) == [389, 410]
+        assert [log_move(price, 400) for price in sorted(path)] == pytest.approx([-0.0279, 0.0247], abs=1e-4)
 
 
 def test_a_product_takes_part_with_both_its_prices_or_not_at_all():
@@ -83,7 +95,7 @@ def test_a_product_takes_part_with_both_its_prices_or_not_at_all():
 )  # fmt: skip
 def test_no_draw_breaks_a_guard(price, regular, unit_cost, size, period, design):
     signals = replace(SOAP, price_minor=price, list_price_minor=regular, cost_minor=unit_cost)
-    drawn = Experiment("any", design, "product", {"c": size}).price(signals, "c", period, GUARDS)
+    drawn = Experiment("any", design, "product", {"c": size}).price(signals, price, "c", period, GUARDS)
     if drawn is not None:
         assert 0.5 * size <= abs(drawn / price - 1) * 10_000 <= 1.5 * size + 1e-6
         assert str(drawn).endswith(GUARDS.endings("USD"))

@@ -46,12 +46,12 @@ def _settings(lake_uri: str, core_url: str) -> Settings:
         core_url=core_url,
         service_token=TOKEN,
         redis_url="redis://127.0.0.1:1/0",
-        mlflow_tracking_uri=f"{lake_uri}/mlflow",
+        mlflow_tracking_uri=f"sqlite:///{lake_uri}.mlflow.db",
     )
 
 
 @pytest.fixture
-def step_settings(lake_uri) -> Settings:
+def settings(lake_uri) -> Settings:
     """Settings over an empty lake, with no shop to reach."""
     return _settings(lake_uri, "http://127.0.0.1:1")
 

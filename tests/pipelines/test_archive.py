@@ -187,14 +187,14 @@ def test_days_to_which_nothing_was_added_are_not_committed_again(client, lake, s
     assert after[DAY - timedelta(days=1)] == before[DAY - timedelta(days=1)]
 
 
-def test_rules_of_the_table_are_checked_without_asking_the_shop(client, lake, step_settings, spark, monkeypatch):
+def test_rules_of_the_table_are_checked_without_asking_the_shop(client, lake, settings, spark, monkeypatch):
     send(client, exposure(1, shelf=0), exposure(2, policy="whim"))
     archive_all(client, lake)
     in_lake(spark, lake)
     monkeypatch.setattr(check, "RAW", ())
     monkeypatch.setattr(Shop, "counts", lambda *_: pytest.fail("the shop knows nothing of exposures"))
     with pytest.raises(check.CheckFailed) as failed:
-        check.run(DAY, step_settings.model_copy(update={"lake_uri": lake.uri}))
+        check.run(DAY, settings.model_copy(update={"lake_uri": lake.uri}))
     assert {(fault.column, fault.rows) for fault in failed.value.faults} == {("shelf", 1), ("policy", 1)}
 
 

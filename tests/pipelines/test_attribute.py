@@ -44,9 +44,9 @@ def order(user, product, day):
 
 
 @pytest.fixture
-def lake(step_settings):
+def lake(settings):
     """Two visitors of each arm and a stranger; all that follows comes within the window but the last of each."""
-    lake = Lake(step_settings.lake_uri)
+    lake = Lake(settings.lake_uri)
     later = CLOSES + timedelta(days=1)
     shown = [exposure("c1", "h1", "champion"), exposure("c2", "h2", "champion"), exposure("x", None, None)]
     shown += [exposure("n1", "h3", "challenger"), exposure("n2", "h4", "challenger", policy="champion")]
@@ -59,8 +59,8 @@ def lake(step_settings):
     return lake
 
 
-def test_a_day_is_written_when_its_window_closes_and_the_same_again(spark, lake, step_settings):
-    report = attribute.run(CLOSES, step_settings)
+def test_a_day_is_written_when_its_window_closes_and_the_same_again(spark, lake, settings):
+    report = attribute.run(CLOSES, settings)
     rows = read(lake, OUTCOMES, SHOWN)
     assert lake.days(OUTCOMES) == {SHOWN}
     assert (report["shown_on"], report["rows"]) == (str(SHOWN), 2 * 5)
@@ -68,15 +68,15 @@ def test_a_day_is_written_when_its_window_closes_and_the_same_again(spark, lake,
         ("c1", "tea"), ("n1", "tea"), ("n1", "jam"), ("n2", "tea"),
     }  # fmt: skip
     assert [(r["request_id"], r["product_id"]) for r in rows if r["ordered"]] == [("n1", "tea")]
-    attribute.run(CLOSES + timedelta(days=1), step_settings)
-    again = attribute.run(CLOSES, step_settings)
+    attribute.run(CLOSES + timedelta(days=1), settings)
+    again = attribute.run(CLOSES, settings)
     assert read(lake, OUTCOMES, SHOWN) == rows
     assert again["rates"] == report["rates"]
     assert lake.days(OUTCOMES) == {SHOWN, SHOWN + timedelta(days=1)}
 
 
-def test_the_report_reads_each_policy_and_the_arms_against_each_other(spark, lake, step_settings):
-    report = attribute.run(CLOSES, step_settings)
+def test_the_report_reads_each_policy_and_the_arms_against_each_other(spark, lake, settings):
+    report = attribute.run(CLOSES, settings)
     assert lake.read_report(f"attribute/{CLOSES}.json") == report
     rates = {(rate["arm"], rate["policy"]): rate for rate in report["rates"]}
     # Of two visitors with two places each one clicked on one: (1 − 2/4)² and (0 − 2/4)², over 4².
@@ -94,7 +94,7 @@ def test_the_report_reads_each_policy_and_the_arms_against_each_other(spark, lak
     assert compared["order_rate"]["mean"] == 1 / 4
 
 
-def test_where_nothing_was_shown_nothing_is_written(step_settings):
-    assert attribute.run(CLOSES, step_settings) == {"shown_on": str(SHOWN), "rows": 0, "version": None}
+def test_where_nothing_was_shown_nothing_is_written(settings):
+    assert attribute.run(CLOSES, settings) == {"shown_on": str(SHOWN), "rows": 0, "version": None}
     with pytest.raises(MissingTable, match="step `attribute` makes it"):
-        Lake(step_settings.lake_uri).days(OUTCOMES)
+        Lake(settings.lake_uri).days(OUTCOMES)

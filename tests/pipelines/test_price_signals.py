@@ -11,26 +11,12 @@ from pipelines import expected_units, price_signals, train_demand, train_prices
 from pipelines.expected_units import FORM
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema
-from pipelines.settings import Settings
 from pipelines.tracking import Tracking
 from tests.models.synthetic_weeks import synthetic
-from tests.pipelines.test_train_prices import put
+from tests.pipelines.weeks_in_lake import DAY, put
 
-DAY = date(2017, 12, 31)  # a Sunday: its week is complete
 AS_OF = DAY + timedelta(days=1)
 LAST_WEEK = DAY - timedelta(days=6)
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(
-        lake_uri=str(tmp_path / "lake"),
-        core_url="http://127.0.0.1:1",
-        service_token="not-a-secret-in-tests",
-        redis_url="redis://127.0.0.1:1/0",
-        mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-        spark_driver_memory="2g",
-    )
 
 
 def product(name, category="d0/c0", price=80, regular=100, orders_28d=8):

@@ -31,8 +31,8 @@ def test_days_begin_at_midnight_utc_whatever_the_machine_s_zone(spark):
     assert (str(row["day"]), row["zone"]) == ("2016-12-31", "UTC")
 
 
-def test_there_is_one_session(spark, step_settings):
-    assert door.session(step_settings) is spark
+def test_there_is_one_session(spark, settings):
+    assert door.session(settings) is spark
 
 
 def test_packages_are_found_from_any_folder_and_nothing_is_left_there_or_running(tmp_path):

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -16,25 +16,12 @@ from models.effect_calibration import fit_calibrated
 from models.elasticity import EffectParams
 from pipelines import train_demand, train_prices
 from pipelines.lake import Lake
-from pipelines.settings import Settings
 from pipelines.tracking import CHAMPION, NoModel, Tracking
 from pipelines.train_prices import effects_table, read_effects
 from tests.models.synthetic_weeks import synthetic
-from tests.pipelines.test_train_prices import put
+from tests.pipelines.weeks_in_lake import DAY, put
 
-DAY = date(2017, 12, 31)
 PARAMS_OF_PRICES = conf.load("price_effects", EffectParams)
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(
-        lake_uri=str(tmp_path / "lake"),
-        core_url="http://127.0.0.1:1",
-        service_token="not-a-secret-in-tests",
-        redis_url="redis://127.0.0.1:1/0",
-        mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-    )
 
 
 def test_a_week_is_learned_once_and_read_back_as_it_was(settings):
@@ -107,11 +94,36 @@ def test_a_forecaster_whose_level_is_wrong_does_not_serve(settings):
     assert train_demand.champion(tracking) is None
     assert "biased by -" in tracking.newest("demand", day=DAY).tags["refused"]
 
+    put(settings, weeks, day=DAY + timedelta(days=1))  # another night, the same week: it would be judged alike
+    report = train_demand.run(DAY + timedelta(days=1), settings)
+    assert report["skipped"] == "version 1 was refused for the week of 2017-12-25"
 
-def test_too_few_weeks_are_told_and_nothing_is_registered(settings):
+
+def test_who_died_before_the_verdict_left_the_week_to_be_learned(settings, monkeypatch):
+    put(settings, synthetic(seed=1, products=24))
+    train_prices.fit(DAY, settings)
+    with monkeypatch.context() as patched:
+        patched.setattr(train_demand, "refusal", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train_demand.run(DAY, settings)
+    assert train_demand.run(DAY, settings)["version"] == "2"
+
+
+@pytest.mark.parametrize("number", [12, 13, 18, 19])
+def test_a_young_shop_waits_for_its_nineteenth_week(settings, number):
+    """Eight weeks before the farthest origin, eight before the first of the four held-out weeks."""
+    weeks = synthetic(seed=5, products=30)
+    put(settings, weeks.take(weeks.week_start < weeks.week_start.min() + 7 * number))
+    train_prices.fit(DAY, settings)
+    report = train_demand.run(DAY, settings)
+    if number < 4 + 8 + 8 - 1:
+        assert report == {"model": "demand", "skipped": f"{number} weeks are too few to learn from"}
+    else:
+        assert "h8_wape" in report
+
+
+def test_without_a_week_nothing_is_registered(settings):
     weeks = synthetic(seed=5, products=5)
-    put(settings, weeks.take(weeks.week_start < weeks.week_start.min() + 70))
-    assert "too few" in train_demand.run(DAY, settings)["skipped"]
     put(settings, weeks.take(np.zeros(len(weeks.units), dtype=bool)))
     assert "too few" in train_demand.run(DAY, settings)["skipped"]
 

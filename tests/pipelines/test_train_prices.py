@@ -1,11 +1,10 @@
 """A day's price effects are fitted from the lake, judged, registered, and serve only when they hold."""
 
 import json
-from dataclasses import asdict, replace
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,33 +13,11 @@ from contracts.tables import PRICE_WEEKS
 from models.elasticity import DISCOUNT, EffectParams, Weeks
 from pipelines import train_prices
 from pipelines.lake import Lake
-from pipelines.schemas import arrow_schema
-from pipelines.settings import Settings
 from pipelines.tracking import CHAMPION, Tracking
 from tests.models.synthetic_weeks import TRUTH, synthetic
+from tests.pipelines.weeks_in_lake import DAY, put
 
-DAY = date(2017, 12, 31)
 PARAMS = conf.load("price_effects", EffectParams)
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(
-        lake_uri=str(tmp_path / "lake"),
-        core_url="http://127.0.0.1:1",
-        service_token="not-a-secret-in-tests",
-        redis_url="redis://127.0.0.1:1/0",
-        mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-    )
-
-
-def put(settings, weeks, day=DAY):
-    names = {name: getattr(weeks, name)[weeks.product] for name in ("product_id", "category", "department")}
-    columns = {name: pa.array(values) for name, values in (asdict(weeks) | names).items()}
-    columns["day"] = pa.array([day] * len(weeks.units), pa.date32())
-    schema = arrow_schema(PRICE_WEEKS)
-    table = pa.table([columns[name] for name in schema.names], schema=schema)
-    return Lake(settings.lake_uri).overwrite_arrow(PRICE_WEEKS, table, [day], step="test", source={})
 
 
 def test_a_fit_is_registered_with_its_lake_version_and_judged(settings):

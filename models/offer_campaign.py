@@ -124,10 +124,12 @@ def effect(world: World, outcomes: Sequence[Outcome], params: OfferParams) -> Up
     for one in outcomes:
         known = world.known_before(int(world.campaigns.first_day[one.campaign]))
         tables.append(features(known, one.campaign, one.users, params.features, params.coupons))
-    names = ("treated", "wanted", "margin_minor", "propensity")
-    told = [np.concatenate([getattr(one, name) for one in outcomes]) for name in names]
+    treated, wanted, margin, propensity = (
+        np.concatenate([getattr(one, name) for one in outcomes])
+        for name in ("treated", "wanted", "margin_minor", "propensity")
+    )
     try:
-        return Uplift.fit(np.vstack(tables), *told, params.uplift, seed=params.seed)
+        return Uplift.fit(np.vstack(tables), treated, wanted, margin, propensity, params.uplift, seed=params.seed)
     except UpliftError:
         return None
 

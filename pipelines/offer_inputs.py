@@ -238,7 +238,7 @@ def _shown(lake: Lake, as_of: date, eligible: Names, campaign: Campaign, window_
     return np.asarray(np.bincount(_number(eligible, _text(rows, "user_id")), minlength=len(eligible)), dtype=np.int64)
 
 
-def _morning(day: date) -> pa.Scalar:
+def _morning(day: date) -> Any:
     return pa.scalar(datetime(day.year, day.month, day.day, tzinfo=UTC), pa.timestamp("us", "UTC"))
 
 

@@ -227,11 +227,12 @@ def test_a_kind_that_nothing_was_learned_of_has_no_code():
 
 
 def test_too_few_weeks_are_refused_by_name():
+    panel = panel_of(synthetic(seed=6, products=5))
     for horizons, least in (((1, 4), 4 + 4 + 8 - 1), ((1,), 4 + 8 + 1)):  # LAGS weeks before an origin, or one to learn
         params = replace(PARAMS, horizons=horizons, trees=2)
         with pytest.raises(ValueError, match="too few weeks"):
-            demand.fit(still([1.0] * (least - 1)), known(), known(), params)
-        assert demand.fit(still([1.0] * least), known(), known(), params).held_out
+            demand.fit(panel.until(least - 1), known(), known(), params)
+        assert demand.fit(panel.until(least), known(), known(), params).held_out
 
 
 @pytest.mark.parametrize("wrong", [{"features": ("price", "wish")}, {"horizons": (4, 1)}, {"horizons": (0, 1)}])

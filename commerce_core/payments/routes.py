@@ -29,7 +29,7 @@ router = APIRouter(tags=["payments"])
 Clerk = Annotated[Principal, Depends(require("support", "operator", "service"))]
 
 
-def _providers(request: Request) -> Mapping[str, Provider]:
+async def _providers(request: Request) -> Mapping[str, Provider]:
     found: Mapping[str, Provider] = request.app.state.providers
     return found
 

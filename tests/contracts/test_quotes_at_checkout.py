@@ -146,7 +146,8 @@ def made(product, signer, lasts):
         "prior_30d_low_minor": 500, "discount_bps": 1_000, "currency": "USD", "reasons": (), "valid_from": AT,
     }  # fmt: skip
     body = QuoteBody(idempotency_key="k", lines=[{"product_id": str(product), "quantity": 2}])
-    answer, _ = quotes._made(body, Held(None, None), [price], signer, lasts)
+    now = datetime.now(UTC)
+    answer, _ = quotes._made(body, Held(None, None), [price], signer, now, now + lasts)
     return answer
 
 

@@ -25,7 +25,7 @@ from pipelines.generation import Client, PublishError, connect
 from pipelines.lake import Lake
 from pipelines.schemas import arrow_schema
 from pipelines.settings import Settings
-from pipelines.source import ExportRefused, ShopUnreachable
+from pipelines.source import ExportRefused, ShopUnreachable, tls
 from pipelines.spark import session
 
 STEP = "offers"
@@ -214,7 +214,9 @@ def _issue(rows: Sequence[Row], settings: Settings) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": str(uuid.uuid4())}
     for _ in range(ATTEMPTS):
         try:
-            answer = httpx.post(f"{url}/coupons", json={"coupons": coupons}, headers=headers, timeout=TIMEOUT_S)
+            answer = httpx.post(
+                f"{url}/coupons", json={"coupons": coupons}, headers=headers, timeout=TIMEOUT_S, verify=tls()
+            )
         except httpx.TransportError as error:
             failure = f"{type(error).__name__}: {error}"
             continue

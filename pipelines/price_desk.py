@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from pipelines.settings import Settings
+from pipelines.source import tls
 
 TIMEOUT_S = 60.0
 PAGE = 1000
@@ -56,7 +57,7 @@ class PriceDesk:
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.token}"}
-        answer = httpx.request(method, self.url + path, headers=headers, timeout=TIMEOUT_S, **more)
+        answer = httpx.request(method, self.url + path, headers=headers, timeout=TIMEOUT_S, verify=tls(), **more)
         if answer.is_success:
             return answer.json()
         try:

@@ -123,7 +123,7 @@ class Shop:
             "params": query,
             "headers": {"Authorization": f"Bearer {self.token}", "Accept-Encoding": "identity"},
             "timeout": httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            "verify": _tls(),
+            "verify": tls(),
         }
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -142,7 +142,7 @@ class Shop:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """Made once: reading the certificates of the world takes longer than a small answer."""
     return httpx.create_ssl_context()
 

@@ -28,7 +28,7 @@ test night: export JAVA_TOOL_OPTIONS := -XX:TieredStopAtLevel=1 -XX:ReservedCode
 test: $(READY)  ## the tests, with real PostgreSQL, Redis and Spark
 	@$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-night: $(READY)  ## those that take long: a night of a real Airflow, a minute of chaos, twenty seconds without PostgreSQL
+night: $(READY)  ## those that take long: a night over a made-up shop and one of a real Airflow, a minute of chaos, PostgreSQL gone
 	@$(PYTHON) -m pytest -m night
 
 check: $(READY)  ## style, types and import rules

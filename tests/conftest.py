@@ -11,28 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler.loadfile import LoadFileScheduling
 
 from shelfwise.local.postgres import EmbeddedPostgres
 from shelfwise.local.redis import EmbeddedRedis
 
 VARIABLES = ("DATABASE_URL", "REDIS_URL", "SERVICE_TOKEN", "CORE_URL", "LAKE_URI", "MLFLOW_TRACKING_URI", "DATA_DIR")
 VARIABLES += ("EXPOSURES_SECRET", "SIGNING_KEYS", "QUOTE_KEY", "QUOTE_KEYS")
-
-
-NIGHT = "tests/pipelines/night/"
-
-
-class ByFile(LoadFileScheduling):
-    """One process runs all tests of a file, and one all files of the folder whose tests share a night."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return NIGHT if nodeid.startswith(NIGHT) else super()._split_scope(nodeid)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
-    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)

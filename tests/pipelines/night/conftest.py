@@ -1,6 +1,17 @@
-"""Tests of what a night leaves behind. One process runs them all (tests/conftest.py): it takes a minute to make."""
+"""Tests of what a night leaves behind. It takes a minute to make, so they run at night too."""
+
+from pathlib import Path
 
 import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are marked are left out
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.night)
 
 
 @pytest.fixture(scope="session")
